@@ -1,0 +1,297 @@
+package engine
+
+import "time"
+
+// Snapshot is everything a person or a script sees, at one moment. It is the
+// JSON of `keywheel status` (DESIGN section 9; fields are only ever added) and
+// all that a view needs. It shares no memory with the engine.
+type Snapshot struct {
+	Version   int             `json:"version"`
+	At        time.Time       `json:"at"`
+	UptimeS   float64         `json:"uptime_s"`
+	Proxy     ProxyStatus     `json:"proxy"`
+	Services  []ServiceStatus `json:"services"`
+	Keys      []KeyStatus     `json:"keys"`
+	Incidents []Incident      `json:"incidents"`
+	// LastSeq is the sequence number of the newest event.
+	LastSeq uint64 `json:"last_seq"`
+	// Undo names the action that undo would take back; "" if none.
+	Undo string `json:"undo"`
+}
+
+// ProxyStatus is the proxy as its clients see it.
+type ProxyStatus struct {
+	Listen   string `json:"listen"`
+	InFlight int    `json:"in_flight"`
+	Waiting  int    `json:"waiting"`
+	// Requests counts client requests that reached a service.
+	Requests int64 `json:"requests"`
+	// ClientErrors counts requests that upstream found wrong (4xx verdict
+	// client_error) or the door refused.
+	ClientErrors int64 `json:"client_errors"`
+	// Failures counts requests a client saw fail through no fault of its own.
+	Failures int64 `json:"failures"`
+	// Absorbed counts failed attempts that no client saw.
+	Absorbed int64   `json:"absorbed"`
+	PerS     float64 `json:"per_s"`
+	// P95MS is the 95th percentile of the time to an answer's head over the
+	// last requests, in milliseconds; 0 is unknown.
+	P95MS float64 `json:"p95_ms"`
+}
+
+// The values of [ServiceStatus.Health].
+const (
+	HealthOK       = "ok"
+	HealthDegraded = "degraded"
+	HealthDown     = "down"
+)
+
+// ServiceStatus is one service at one moment.
+type ServiceStatus struct {
+	Name     string `json:"name"`
+	Project  string `json:"project"`
+	Purpose  string `json:"purpose"`
+	Required bool   `json:"required"`
+	Planned  bool   `json:"planned"`
+	Provider string `json:"provider"`
+	Strategy string `json:"strategy"`
+	// KeyInUse is the key that served last, or that would serve next; "" when
+	// no key is usable.
+	KeyInUse string `json:"key_in_use"`
+	Pinned   string `json:"pinned"`
+	// PinnedUntil is zero when the pin has no end.
+	PinnedUntil  *time.Time `json:"pinned_until"`
+	Health       string     `json:"health"`
+	Keys         []string   `json:"keys"`
+	Fallback     []string   `json:"fallback"`
+	Usable       int        `json:"usable"`
+	InFlight     int        `json:"in_flight"`
+	Waiting      int        `json:"waiting"`
+	Requests     int64      `json:"requests"`
+	Failures     int64      `json:"failures"`
+	Verdicts     Verdicts   `json:"verdicts"`
+	Rotations    int64      `json:"rotations"`
+	LastRotation *Rotation  `json:"last_rotation"`
+	// DownSince is when its last usable key went; nil while one is usable.
+	DownSince *time.Time `json:"down_since"`
+	// FirstBack is when the first key is expected back; nil if unknown.
+	FirstBack *time.Time `json:"first_back"`
+	// Refused counts requests answered with "no usable key" since DownSince.
+	Refused int64         `json:"refused"`
+	Limits  []LimitStatus `json:"limits"`
+	PerMin  float64       `json:"per_min"`
+	// Series is requests per bucket, the oldest first, for the sparkline;
+	// Failed is failed attempts in the same buckets.
+	Series []int `json:"series"`
+	Failed []int `json:"failed"`
+	// BucketS is the length of one bucket in seconds.
+	BucketS float64 `json:"bucket_s"`
+}
+
+// KeyStatus is one key at one moment.
+type KeyStatus struct {
+	Name        string     `json:"name"`
+	Provider    string     `json:"provider"`
+	Account     string     `json:"account"`
+	Fingerprint string     `json:"fingerprint"`
+	Ref         string     `json:"ref"`
+	State       State      `json:"state"`
+	Reason      string     `json:"reason"`
+	Since       *time.Time `json:"since"`
+	Until       *time.Time `json:"until"`
+	Draining    bool       `json:"draining"`
+	// Trial is true while a held key may serve, or is serving, one trial.
+	Trial        bool          `json:"trial"`
+	Scopes       []string      `json:"scopes"`
+	Services     []string      `json:"services"`
+	InFlight     int           `json:"in_flight"`
+	Requests     int64         `json:"requests"`
+	Failures     int64         `json:"failures"`
+	RateLimited  int64         `json:"rate_limited"`
+	Verdicts     Verdicts      `json:"verdicts"`
+	LastFailure  *time.Time    `json:"last_failure"`
+	InputTokens  int64         `json:"input_tokens"`
+	OutputTokens int64         `json:"output_tokens"`
+	CachedTokens int64         `json:"cached_tokens"`
+	CostUSD      float64       `json:"cost_usd"`
+	PerMin       float64       `json:"per_min"`
+	Series       []int         `json:"series"`
+	BucketS      float64       `json:"bucket_s"`
+	Holds        []HoldStatus  `json:"holds"`
+	Limits       []LimitStatus `json:"limits"`
+}
+
+// Usable reports whether the key can serve now.
+func (k KeyStatus) Usable() bool { return k.State == Active && !k.Draining }
+
+// Verdicts counts answers by what they said.
+type Verdicts struct {
+	OK               int64 `json:"ok"`
+	RateLimited      int64 `json:"rate_limited"`
+	QuotaExhausted   int64 `json:"quota_exhausted"`
+	InvalidKey       int64 `json:"invalid_key"`
+	PermissionDenied int64 `json:"permission_denied"`
+	ClientError      int64 `json:"client_error"`
+	UpstreamFault    int64 `json:"upstream_fault"`
+}
+
+// Failed is how many answers were failures of a key or of upstream.
+func (v Verdicts) Failed() int64 {
+	return v.RateLimited + v.QuotaExhausted + v.InvalidKey + v.PermissionDenied + v.UpstreamFault
+}
+
+// HoldStatus is something that keeps a key from serving.
+type HoldStatus struct {
+	// Account is set when the hold is the account's.
+	Account string `json:"account,omitempty"`
+	// Model confines the hold to a model or a scope; "" is all.
+	Model   string     `json:"model"`
+	Verdict Kind       `json:"verdict"`
+	State   State      `json:"state"`
+	Why     string     `json:"why"`
+	Since   time.Time  `json:"since"`
+	Until   *time.Time `json:"until"`
+	// TrialAt is when one live request may try the key again.
+	TrialAt  *time.Time `json:"trial_at,omitempty"`
+	By       string     `json:"by"`
+	Evidence Evidence   `json:"evidence"`
+}
+
+// LimitStatus is one limit and how it stands.
+type LimitStatus struct {
+	Unit       string     `json:"unit"`
+	Per        string     `json:"per"`
+	Amount     float64    `json:"amount"`
+	Used       float64    `json:"used"`
+	Remaining  float64    `json:"remaining"`
+	ResetsAt   *time.Time `json:"resets_at"`
+	Scope      string     `json:"scope"`
+	Model      string     `json:"model"`
+	Source     string     `json:"source"`
+	BurnPerMin float64    `json:"burn_per_min"`
+	// RunwayS is how long what remains lasts at this burn; nil is unknown or
+	// for ever. RunsOutAt is set only when that is before ResetsAt.
+	RunwayS   *float64   `json:"runway_s"`
+	RunsOutAt *time.Time `json:"runs_out_at"`
+}
+
+// Incident is many keys failing in one way at once: no key is blamed.
+type Incident struct {
+	Provider string     `json:"provider"`
+	Since    time.Time  `json:"since"`
+	Ended    *time.Time `json:"ended"`
+	// What is the failure in words: "503", "connection refused".
+	What string   `json:"what"`
+	Keys []string `json:"keys"`
+	// Of is how many keys the provider has here.
+	Of     int   `json:"of"`
+	Faults int64 `json:"faults"`
+}
+
+// Rotation is a change of a service's key in use that has a cause other than
+// its turn, with everything that explains it.
+type Rotation struct {
+	At      time.Time `json:"at"`
+	Service string    `json:"service"`
+	From    string    `json:"from"`
+	// To is "" when no key could follow.
+	To    string `json:"to"`
+	Cause string `json:"cause"`
+	// Verdict is what was said of From; OK for an operator's doing.
+	Verdict  Kind     `json:"verdict"`
+	Rule     string   `json:"rule"`
+	Evidence Evidence `json:"evidence"`
+	// Candidates are the service's other keys, each with the reason it was
+	// chosen or passed over; at most 32 of them.
+	Candidates []Candidate `json:"candidates"`
+	// Outcome is what the client saw of it; "" while the request runs.
+	Outcome string `json:"outcome"`
+	// Next is what happens to From.
+	Next string `json:"next"`
+	By   string `json:"by"`
+}
+
+// Candidate is a key that was looked at for a request.
+type Candidate struct {
+	Key    string     `json:"key"`
+	Chosen bool       `json:"chosen"`
+	Why    string     `json:"why"`
+	Until  *time.Time `json:"until,omitempty"`
+}
+
+// EventKind is what sort of thing happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventRotation    EventKind = "rotation"
+	EventHold        EventKind = "hold"
+	EventRecovered   EventKind = "recovered"
+	EventOperator    EventKind = "operator"
+	EventIncident    EventKind = "incident"
+	EventIncidentEnd EventKind = "incident_end"
+	EventDown        EventKind = "down"
+	EventUp          EventKind = "up"
+	EventProbe       EventKind = "probe"
+	EventLow         EventKind = "low"
+)
+
+// Event is one line of the timeline.
+type Event struct {
+	// Seq rises by one with every event.
+	Seq     uint64    `json:"seq"`
+	At      time.Time `json:"at"`
+	Kind    EventKind `json:"kind"`
+	Service string    `json:"service,omitempty"`
+	Key     string    `json:"key,omitempty"`
+	// State is what the key is after the event.
+	State State `json:"state"`
+	// By is "engine", or who did it: "you" for the monitor's own person.
+	By string `json:"by"`
+	// Text says it in one line, without service: "team-c → team-a  429 rate limited".
+	Text     string      `json:"text"`
+	Rotation *Rotation   `json:"rotation,omitempty"`
+	Hold     *HoldStatus `json:"hold,omitempty"`
+}
+
+// Verb is what an operator can do.
+type Verb string
+
+// The verbs of DESIGN section 9 that change something.
+const (
+	VerbRotate  Verb = "rotate"
+	VerbPin     Verb = "pin"
+	VerbUnpin   Verb = "unpin"
+	VerbDisable Verb = "disable"
+	VerbEnable  Verb = "enable"
+	VerbDrain   Verb = "drain"
+	VerbFail    Verb = "fail"
+	VerbLift    Verb = "lift"
+	VerbReset   Verb = "reset"
+	VerbUndo    Verb = "undo"
+)
+
+// Action is one thing an operator asks for.
+type Action struct {
+	Verb Verb `json:"verb"`
+	// Service is meant by rotate, pin and unpin, and by lift and reset when
+	// Key is empty.
+	Service string `json:"service,omitempty"`
+	// Key is meant by the others; by rotate it is the key to go to, if any.
+	Key string `json:"key,omitempty"`
+	// ForS is how long a disable or pin lasts, in seconds; 0 is until a person
+	// ends it.
+	ForS   float64 `json:"for_s,omitempty"`
+	Reason string  `json:"reason,omitempty"`
+	// By is who asks: "you" in the monitor that runs the engine.
+	By string `json:"by,omitempty"`
+	// Zero makes reset zero the counters; without it reset only lifts holds.
+	Zero bool `json:"zero,omitempty"`
+}
+
+// Result is what an action did, in one line for a toast or a terminal.
+type Result struct {
+	Text string `json:"text"`
+	// Undoable is whether undo takes it back.
+	Undoable bool `json:"undoable"`
+}
