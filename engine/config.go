@@ -47,6 +47,8 @@ type Key struct {
 	// Authorization. AuthPrefix stands before the key ("Bearer ").
 	AuthHeader string
 	AuthPrefix string
+	// CanTest is true when the provider has a free call that tests the key.
+	CanTest bool
 	// Source is where the key is declared ("keywheel.toml:12").
 	Source string
 }

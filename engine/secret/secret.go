@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"unique"
 )
 
 // hidden is what every printed form of a Secret shows.
@@ -17,21 +18,35 @@ const hidden = "****"
 
 // Secret is an API key or a client token. Every way of printing or encoding it
 // gives "****"; only [Secret.Reveal] gives its text. The zero Secret is empty.
-type Secret struct{ text string }
+//
+// The text is behind a handle, not in a string field: fmt calls no method of a
+// Secret that sits in another struct's unexported field, it reads the memory.
+// There it finds an address. Two Secrets of one text are ==.
+type Secret struct{ handle unique.Handle[string] }
 
 // New makes a Secret of text.
-func New(text string) Secret { return Secret{text} }
+func New(text string) Secret {
+	if text == "" {
+		return Secret{}
+	}
+	return Secret{unique.Make(text)}
+}
 
 // Reveal returns the secret's text. It may go into an upstream request and
 // nowhere else.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.Empty() {
+		return ""
+	}
+	return s.handle.Value()
+}
 
 // Empty reports whether there is no secret.
-func (s Secret) Empty() bool { return s.text == "" }
+func (s Secret) Empty() bool { return s == Secret{} }
 
 // Equal compares in a time that does not depend on where the two differ.
 func (s Secret) Equal(text string) bool {
-	return subtle.ConstantTimeCompare([]byte(s.text), []byte(text)) == 1
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(text)) == 1
 }
 
 // Fingerprint identifies the secret at one provider and host without telling
@@ -39,17 +54,17 @@ func (s Secret) Equal(text string) bool {
 // fingerprint in every run, so that what is known of a key can follow it.
 // An empty secret has the fingerprint "".
 func (s Secret) Fingerprint(provider, host string) string {
-	if s.text == "" {
+	if s.Empty() {
 		return ""
 	}
 	mac := hmac.New(sha256.New, []byte("keywheel fingerprint 1"))
-	fmt.Fprintf(mac, "%s\x00%s\x00%s", provider, host, s.text)
+	fmt.Fprintf(mac, "%s\x00%s\x00%s", provider, host, s.Reveal())
 	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
 // String gives "****", or "" for an empty secret.
 func (s Secret) String() string {
-	if s.text == "" {
+	if s.Empty() {
 		return ""
 	}
 	return hidden

@@ -1,0 +1,388 @@
+// Package engine decides which key serves the next request and learns from
+// every answer what is true of the key. It does no I/O, starts no goroutine
+// and knows no screen; a program drives it with [Engine.Acquire],
+// [Lease.Judge] and [Lease.Close], and watches it with [Engine.Snapshot] and
+// [Engine.Events].
+//
+// An Engine is safe for any number of goroutines. It reads the time with
+// time.Now alone.
+package engine
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"keywheel/engine/quota"
+)
+
+// Engine holds the keys and services of one keywheel. Make it with [New].
+type Engine struct {
+	mu       sync.Mutex
+	started  time.Time
+	keys     []*key
+	keyBy    map[string]*key
+	creds    []*credential
+	services []*service
+	svcBy    map[string]*service
+	// incidents are by provider name.
+	incidents map[string]*incident
+	log       eventLog
+	undo      []memento
+	rng       *rand.Rand
+	// sweepAt is when holds that ended by time are next looked for.
+	sweepAt time.Time
+	q       query // the one in use under mu
+
+	requests, clientErrors, failures, absorbed int64
+	inFlight                                   int
+	rate                                       quota.Meter
+	latency                                    latencies
+}
+
+// key is a name in the config. What the operator does belongs to it; what is
+// known of the secret belongs to its credential.
+type key struct {
+	Key
+	cred     *credential
+	disabled *hold
+	draining bool
+	places   []place
+}
+
+// place is where a key stands in a service.
+type place struct {
+	tier *tier
+	i    int
+}
+
+// stride is how far a request moves the key's pass.
+func (k *key) stride() float64 { return 1 / float64(max(k.Weight, 1)) }
+
+// credential is one secret at one provider. Two keys with one secret share it.
+type credential struct {
+	holder
+	fingerprint string
+	account     *holder // nil where the account is unknown
+	names       []*key
+	books       []*quota.Book
+	low         []bool // per book: below a fifth, and said so
+	inFlight    int
+	requests    int64
+	verdicts    Verdicts
+	lastFailure time.Time
+	lastOK      time.Time
+	accepted    quota.Meter // successes of the last seconds
+	rate        quota.Meter
+	series      series
+	usage       Usage
+}
+
+// service is one consumer of keys.
+type service struct {
+	Service
+	tiers    []*tier
+	strategy strategy
+	books    []*quota.Book
+	// inUse is the key that served last.
+	inUse     *key
+	pin       *pin
+	usable    int
+	downSince time.Time
+	refused   int64
+	// rotatedFor is the hold that the last rotation was for, so that a burst
+	// of failures makes one rotation.
+	rotatedFor *hold
+	last       *Rotation
+
+	inFlight           int
+	requests, failures int64
+	rotations          int64
+	verdicts           Verdicts
+	rate               quota.Meter
+	series, failed     series
+}
+
+type pin struct {
+	key   *key
+	until time.Time
+	by    string
+}
+
+// Option changes how [New] builds an engine.
+type Option func(*Engine)
+
+// WithSeed makes the engine's jitter repeatable.
+func WithSeed(seed uint64) Option {
+	return func(e *Engine) { e.rng = rand.New(rand.NewPCG(seed, seed)) }
+}
+
+// New builds an engine. It refuses a config that names a key or a strategy
+// that is not there; engine/config finds such things with their lines.
+func New(cfg Config, options ...Option) (*Engine, error) {
+	now := time.Now()
+	e := &Engine{started: now, keyBy: map[string]*key{}, svcBy: map[string]*service{}, incidents: map[string]*incident{},
+		rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), rate: quota.NewMeter(10 * time.Second)}
+	e.log.changed = make(chan struct{})
+	for _, o := range options {
+		o(e)
+	}
+	accounts, creds := map[string]*holder{}, map[string]*credential{}
+	for _, kc := range cfg.Keys {
+		if e.keyBy[kc.Name] != nil {
+			return nil, fmt.Errorf("key %q is declared twice", kc.Name)
+		}
+		k := &key{Key: kc}
+		id := kc.Secret.Fingerprint(kc.Provider, host(kc.BaseURL))
+		if id == "" {
+			id = "missing " + kc.Name
+		}
+		c := creds[id]
+		if c == nil {
+			c = &credential{fingerprint: kc.Secret.Fingerprint(kc.Provider, host(kc.BaseURL)),
+				accepted: quota.NewMeter(5 * time.Second), rate: quota.NewMeter(time.Minute)}
+			creds[id] = c
+			e.creds = append(e.creds, c)
+		}
+		if kc.Account != "" && c.account == nil {
+			name := kc.Provider + "/" + kc.Account
+			if accounts[name] == nil {
+				accounts[name] = &holder{}
+			}
+			c.account = accounts[name]
+		}
+		for _, l := range kc.Limits {
+			if !slices.ContainsFunc(c.books, func(b *quota.Book) bool { return b.Limit == l }) {
+				c.books = append(c.books, quota.NewBook(l, now))
+			}
+		}
+		c.low = make([]bool, len(c.books))
+		c.names = append(c.names, k)
+		k.cred = c
+		e.keys = append(e.keys, k)
+		e.keyBy[k.Name] = k
+	}
+	for _, sc := range cfg.Services {
+		s := &service{Service: sc, strategy: strategies[sc.Strategy], rate: quota.NewMeter(30 * time.Second)}
+		if s.strategy == nil {
+			return nil, fmt.Errorf("service %q: unknown strategy %q, want one of %v", sc.Name, sc.Strategy, Strategies)
+		}
+		if e.svcBy[sc.Name] != nil {
+			return nil, fmt.Errorf("service %q is declared twice", sc.Name)
+		}
+		for _, names := range [][]string{sc.Keys, sc.Fallback} {
+			var ks []*key
+			for _, n := range names {
+				k := e.keyBy[n]
+				if k == nil {
+					return nil, fmt.Errorf("service %q: there is no key %q", sc.Name, n)
+				}
+				ks = append(ks, k)
+			}
+			if len(ks) > 0 {
+				s.tiers = append(s.tiers, newTier(ks))
+			}
+		}
+		for _, l := range sc.Limits {
+			s.books = append(s.books, quota.NewBook(l, now))
+		}
+		e.services = append(e.services, s)
+		e.svcBy[s.Name] = s
+	}
+	for _, k := range e.keys {
+		e.ready(k, now)
+	}
+	for _, s := range e.services {
+		s.usable = s.countUsable(now)
+		if s.usable == 0 {
+			s.downSince = now
+		}
+	}
+	return e, nil
+}
+
+// all calls f for each of the service's keys, the fallback's too.
+func (s *service) all(f func(*member)) {
+	for _, t := range s.tiers {
+		for i := range t.members {
+			f(&t.members[i])
+		}
+	}
+}
+
+// serves reports whether the key is one of the service's.
+func (s *service) serves(k *key) bool {
+	found := false
+	s.all(func(m *member) { found = found || m.key == k })
+	return found
+}
+
+func (s *service) countUsable(now time.Time) int {
+	n := 0
+	s.all(func(m *member) {
+		if st, _ := m.key.state(now); st == Active && !m.key.draining {
+			n++
+		}
+	})
+	return n
+}
+
+// expired reports whether the key is past the date the config gives.
+func (k *key) expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
+
+// holds lists what holds the whole key now, the worst first.
+func (k *key) holds(now time.Time) []*hold {
+	var hs []*hold
+	add := func(h *hold) {
+		if h != nil && !h.over(now) {
+			hs = append(hs, h)
+		}
+	}
+	if k.Missing != "" {
+		add(&hold{state: Missing, why: k.Missing, by: "engine", since: time.Time{}})
+	}
+	add(k.disabled)
+	if k.expired(now) {
+		add(&hold{state: Expired, why: "expired on " + k.Expires.Format(time.DateOnly), since: k.Expires, by: "engine"})
+	}
+	add(k.cred.all.hold)
+	if k.cred.account != nil {
+		add(k.cred.account.all.hold)
+	}
+	slices.SortStableFunc(hs, func(a, b *hold) int { return int(a.state) - int(b.state) })
+	return hs
+}
+
+// state is the key's state, named by its worst hold, nil if active.
+func (k *key) state(now time.Time) (State, *hold) {
+	if k.Missing == "" && k.disabled == nil && k.Expires.IsZero() && k.cred.all.hold == nil &&
+		(k.cred.account == nil || k.cred.account.all.hold == nil) {
+		return Active, nil
+	}
+	if hs := k.holds(now); len(hs) > 0 {
+		return hs[0].state, hs[0]
+	}
+	return Active, nil
+}
+
+// ready works out from when on the key can serve and writes it to its places.
+// It is called whenever a hold of the key or its account changes.
+func (e *Engine) ready(k *key, now time.Time) {
+	at := int64(0)
+	if k.Missing != "" || k.draining || k.expired(now) {
+		at = never
+	}
+	at = max(at, k.disabled.readyAt(), k.cred.all.hold.readyAt())
+	if k.cred.account != nil {
+		at = max(at, k.cred.account.all.hold.readyAt())
+	}
+	for _, p := range k.places {
+		p.tier.members[p.i].readyAt = at
+	}
+}
+
+// touched brings everything up to date after a hold of the holder changed: its
+// keys, and the services that may have gone down or come back by it.
+func (e *Engine) touched(h *holder, now time.Time) {
+	e.readyAll(h, now)
+	e.checkHealth(now)
+}
+
+// readyAll is ready for each key of the holder.
+func (e *Engine) readyAll(h *holder, now time.Time) {
+	for _, k := range e.keys {
+		if &k.cred.holder == h || k.cred.account == h {
+			e.ready(k, now)
+		}
+	}
+}
+
+// checkHealth notices services whose last usable key went, or came back.
+func (e *Engine) checkHealth(now time.Time) {
+	for _, s := range e.services {
+		was := s.usable
+		s.usable = s.countUsable(now)
+		switch {
+		case s.Planned || len(s.tiers) == 0:
+		case s.usable == 0 && was > 0:
+			s.downSince, s.refused = now, 0
+			e.emit(Event{At: now, Kind: EventDown, Service: s.Name, Text: "down: no key can serve"})
+		case s.usable > 0 && was == 0:
+			text := fmt.Sprintf("back: %d of %d keys usable", s.usable, s.size())
+			if !s.downSince.IsZero() {
+				text = fmt.Sprintf("back after %s: %d of %d keys usable", clock(now.Sub(s.downSince)), s.usable, s.size())
+			}
+			s.downSince = time.Time{}
+			e.emit(Event{At: now, Kind: EventUp, Service: s.Name, State: Active, Text: text})
+		}
+	}
+}
+
+func (s *service) size() int {
+	n := 0
+	s.all(func(*member) { n++ })
+	return n
+}
+
+// sweep clears what ended by time: holds, disablings, pins. It looks at most
+// four times a second; whoever must know now asks the hold itself.
+func (e *Engine) sweep(now time.Time) {
+	if now.Before(e.sweepAt) {
+		return
+	}
+	e.sweepAt = now.Add(250 * time.Millisecond)
+	changed := false
+	ended := func(k *key, s *slot, part string) {
+		h := s.hold
+		if !h.over(now) {
+			return
+		}
+		s.gen++
+		s.hold = nil
+		changed = true
+		// Pauses of a moment are pacing, not news.
+		if held := now.Sub(h.since); held >= 2*time.Second {
+			text := fmt.Sprintf("recovered after %s", clock(held))
+			if part != "" {
+				text = part + " " + text
+			}
+			e.emit(Event{At: now, Kind: EventRecovered, Key: k.Name, State: Active, Text: text})
+		}
+	}
+	for _, k := range e.keys {
+		if k.disabled.over(now) {
+			k.disabled = nil
+			changed = true
+			e.emit(Event{At: now, Kind: EventRecovered, Key: k.Name, State: Active, Text: "enabled again: its time disabled is over"})
+		}
+		if k.expired(now) && len(k.places) > 0 && k.places[0].tier.members[k.places[0].i].readyAt != never {
+			changed = true
+			e.emit(Event{At: now, Kind: EventHold, Key: k.Name, State: Expired, Text: "expired: past the date in the config"})
+		}
+		for _, h := range []*holder{&k.cred.holder, k.cred.account} {
+			if h == nil {
+				continue
+			}
+			ended(k, &h.all, "")
+			for part, s := range h.parts {
+				ended(k, s, part)
+			}
+		}
+	}
+	for _, s := range e.services {
+		if s.pin != nil && !s.pin.until.IsZero() && !now.Before(s.pin.until) {
+			e.emit(Event{At: now, Kind: EventOperator, Service: s.Name, Key: s.pin.key.Name, State: Active, By: "engine",
+				Text: fmt.Sprintf("pin to %s is over", s.pin.key.Name)})
+			s.pin = nil
+		}
+	}
+	if changed {
+		for _, k := range e.keys {
+			e.ready(k, now)
+		}
+		e.checkHealth(now)
+	}
+	e.quietIncidents(now)
+}

@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// maxEvents is how many events the engine remembers.
+const maxEvents = 2000
+
+// eventLog is a ring of the last events.
+type eventLog struct {
+	ring    []Event
+	seq     uint64
+	changed chan struct{} // closed and made anew with each event
+}
+
+func (e *Engine) emit(ev Event) {
+	l := &e.log
+	l.seq++
+	ev.Seq = l.seq
+	if ev.By == "" {
+		ev.By = "engine"
+	}
+	if len(l.ring) < maxEvents {
+		l.ring = append(l.ring, ev)
+	} else {
+		l.ring[(l.seq-1)%maxEvents] = ev
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// Events returns the events after the given sequence number that are still
+// remembered, the oldest first. They share no memory with the engine.
+func (e *Engine) Events(after uint64) []Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.events(after)
+}
+
+func (e *Engine) events(after uint64) []Event {
+	l := &e.log
+	if after >= l.seq {
+		return nil
+	}
+	first := max(after+1, l.seq-uint64(len(l.ring))+1)
+	list := make([]Event, 0, l.seq-first+1)
+	for seq := first; seq <= l.seq; seq++ {
+		ev := l.ring[(seq-1)%maxEvents]
+		ev.Rotation = copyRotation(ev.Rotation)
+		list = append(list, ev)
+	}
+	return list
+}
+
+// Wait returns the events after the given sequence number as soon as there is
+// one, or ctx's error.
+func (e *Engine) Wait(ctx context.Context, after uint64) ([]Event, error) {
+	for {
+		e.mu.Lock()
+		list, changed := e.events(after), e.log.changed
+		e.mu.Unlock()
+		if len(list) > 0 {
+			return list, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// copyRotation copies what the engine may still change: the outcome.
+func copyRotation(r *Rotation) *Rotation {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	return &c
+}
+
+// The buckets of a sparkline.
+const (
+	buckets      = 48
+	bucketLength = 5 * time.Second
+)
+
+// series counts per bucket of time, the last [buckets] of them.
+type series struct {
+	counts [buckets]int32
+	last   int64 // the number of the newest bucket
+}
+
+func (s *series) add(n int32, now time.Time) {
+	s.turn(now)
+	s.counts[s.last%buckets] += n
+}
+
+// turn empties the buckets that have come since the last time.
+func (s *series) turn(now time.Time) {
+	b := now.Unix() / int64(bucketLength/time.Second)
+	if b <= s.last {
+		return
+	}
+	for i := max(s.last+1, b-buckets+1); i <= b; i++ {
+		s.counts[i%buckets] = 0
+	}
+	s.last = b
+}
+
+// list returns the last n buckets, the oldest first.
+func (s *series) list(n int, now time.Time) []int {
+	s.turn(now)
+	out := make([]int, n)
+	for i := range n {
+		out[n-1-i] = int(s.counts[(s.last-int64(i))%buckets])
+	}
+	return out
+}

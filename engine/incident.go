@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// quiet is how long a provider must answer without a fault before its incident
+// is over; after forgotten without any request it is over too.
+const (
+	quiet     = 2 * time.Second
+	forgotten = time.Minute
+)
+
+// incident is what is going wrong at one provider: many keys failing one way
+// in one window are the provider's fault, not theirs.
+type incident struct {
+	Incident
+	active    bool
+	inARow    int
+	lastFault time.Time
+}
+
+// upstreamFault notes a fault of a provider. Two keys failing on one request,
+// or three faults in a row, make it an incident; strikes that keys got for the
+// same thing are taken back.
+func (e *Engine) upstreamFault(l *Lease, v Verdict, now time.Time) {
+	provider := l.key.Provider
+	inc := e.incidents[provider]
+	if inc == nil {
+		inc = &incident{}
+		inc.Provider = provider
+		e.incidents[provider] = inc
+	}
+	if !inc.active && now.Sub(inc.lastFault) > forgotten {
+		inc.inARow, inc.Keys = 0, nil
+	}
+	inc.inARow++
+	inc.lastFault = now
+	inc.What = causeOf(v)
+	if !slices.Contains(inc.Keys, l.key.Name) && len(inc.Keys) < maxCandidates {
+		inc.Keys = append(inc.Keys, l.key.Name)
+	}
+	if inc.active {
+		inc.Faults++
+		return
+	}
+	second := false
+	for i := range l.req.attempts - 1 {
+		a := l.req.attempt(i)
+		second = second || a.kind == UpstreamFault && a.cred != l.key.cred
+	}
+	if !second && inc.inARow < 3 {
+		return
+	}
+	inc.active, inc.Since, inc.Faults, inc.Of = true, now, int64(inc.inARow), 0
+	for _, k := range e.keys {
+		if k.Provider != provider {
+			continue
+		}
+		inc.Of++
+		if s := &k.cred.all; s.hold == nil {
+			s.forget()
+		}
+	}
+	e.emit(Event{At: now, Kind: EventIncident, Key: provider, State: Failing,
+		Text: fmt.Sprintf("%s: %s on %d of %d keys. No key is blamed; rotating will not help", provider, inc.What, len(inc.Keys), inc.Of)})
+}
+
+// inIncident reports whether the credential's provider has an incident.
+func (e *Engine) inIncident(c *credential) bool {
+	inc := e.incidents[c.names[0].Provider]
+	return inc != nil && inc.active
+}
+
+// calm notes that a provider answered.
+func (e *Engine) calm(k *key, now time.Time) {
+	inc := e.incidents[k.Provider]
+	if inc == nil || inc.inARow == 0 && !inc.active {
+		return
+	}
+	inc.inARow = 0
+	if inc.active && now.Sub(inc.lastFault) >= quiet {
+		e.over(inc, now, "answers again")
+	}
+}
+
+// quietIncidents ends the incidents of providers that nobody asks any more.
+func (e *Engine) quietIncidents(now time.Time) {
+	for _, inc := range e.incidents {
+		if inc.active && now.Sub(inc.lastFault) >= forgotten {
+			e.over(inc, now, "no fault for "+clock(forgotten))
+		}
+	}
+}
+
+func (e *Engine) over(inc *incident, now time.Time, why string) {
+	inc.active, inc.Keys = false, nil
+	e.emit(Event{At: now, Kind: EventIncidentEnd, Key: inc.Provider, State: Active,
+		Text: fmt.Sprintf("%s: incident over after %s, %d faults (%s)", inc.Provider, clock(now.Sub(inc.Since)), inc.Faults, why)})
+}

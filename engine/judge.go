@@ -1,0 +1,509 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"keywheel/engine/quota"
+)
+
+// ErrClientLeft is what [Lease.Close] is told when the client went away before
+// its answer was whole. No key is blamed for that.
+var ErrClientLeft = errors.New("the client left")
+
+// The pauses of DESIGN section 4.
+const (
+	minHint      = 500 * time.Millisecond
+	maxHint      = time.Hour
+	minPace      = 50 * time.Millisecond
+	maxPace      = time.Second
+	maxClimb     = time.Minute
+	recentOK     = 10 * time.Second
+	firstMoney   = 15 * time.Minute
+	maxMoney     = 6 * time.Hour
+	firstTrial   = 5 * time.Second
+	maxTrial     = 5 * time.Minute
+	permitted    = time.Hour
+	maxQuotaHint = 35 * 24 * time.Hour
+	// pacing is the longest hold that is not news.
+	pacing = time.Second
+)
+
+// Judge applies what the head of the answer says, and reports whether the
+// request should be sent again with another key: then this lease is over and
+// the answer is to be dropped. Otherwise the answer goes to the client and
+// [Lease.Close] ends the lease. Only the first call counts.
+func (l *Lease) Judge(v Verdict) (again bool) {
+	now := time.Now()
+	e := l.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l.over || l.judged {
+		return false
+	}
+	l.judged, l.kind, l.status = true, v.Kind, v.Evidence.Status
+	r, c := l.req, l.key.cred
+	r.attempt(r.attempts - 1).kind = v.Kind
+	c.verdicts.count(v.Kind)
+	r.svc.verdicts.count(v.Kind)
+	if v.Kind == OK || v.Kind == ClientError {
+		e.latency.add(now.Sub(l.at))
+		e.succeeded(l, v.Kind, now)
+		return false
+	}
+	if v.Evidence.TookMS == 0 {
+		v.Evidence.TookMS = now.Sub(l.at).Milliseconds()
+	}
+	v.Evidence.Request = r.ID
+	c.lastFailure = now
+	r.svc.failed.add(1, now)
+	switch v.Kind {
+	case RateLimited:
+		e.rateLimited(l, v, now)
+		again = true
+	case QuotaExhausted:
+		e.quotaExhausted(l, v, now)
+		again = true
+	case InvalidKey:
+		e.invalidKey(l, v, now)
+		again = true
+	case PermissionDenied:
+		if v.Scope != ScopeNone {
+			e.permissionDenied(l, v, now)
+			again = e.another(r, now)
+		}
+	case UpstreamFault:
+		r.faults++
+		e.upstreamFault(l, v, now)
+		again = r.Repeatable && r.faults < 2 && e.another(r, now)
+	}
+	e.endTrials(l, now)
+	if again {
+		e.release(l, Usage{}, now)
+	}
+	return again
+}
+
+// Close ends a lease whose answer went to the client: u settles the limits,
+// err is nil when the answer was whole, [ErrClientLeft], or what cut it short.
+// It also ends the request. Only the first call counts.
+func (l *Lease) Close(u Usage, err error) {
+	now := time.Now()
+	e := l.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l.over {
+		return
+	}
+	r, c := l.req, l.key.cred
+	e.endTrials(l, now)
+	e.release(l, u, now)
+	kind, outcome := l.kind, ""
+	switch {
+	case errors.Is(err, ErrClientLeft):
+		kind, outcome = ClientError, "the client left"
+	case err != nil:
+		// A cut stream: the client saw a broken connection.
+		kind = UpstreamFault
+		if l.kind == OK {
+			c.verdicts.OK--
+			r.svc.verdicts.OK--
+			c.verdicts.count(kind)
+			r.svc.verdicts.count(kind)
+			c.lastFailure = now
+			r.svc.failed.add(1, now)
+		}
+		outcome = "the answer was cut: " + err.Error()
+	}
+	if l.kind == ClientError {
+		e.clientErrors++
+	}
+	if r.rotation != nil && outcome == "" {
+		outcome = l.outcome(now)
+	}
+	e.end(r, now, kind, outcome)
+}
+
+func (l *Lease) outcome(now time.Time) string {
+	saw := "the client saw no error"
+	if l.kind != OK {
+		saw = "passed to the client"
+	}
+	return fmt.Sprintf("%s answered %d on attempt %d, %s in all; %s", l.key.Name, l.status, l.req.attempts,
+		clock(now.Sub(l.req.began)), saw)
+}
+
+// release gives the key and what was reserved back.
+func (e *Engine) release(l *Lease, u Usage, now time.Time) {
+	l.over = true
+	c, s := l.key.cred, l.req.svc
+	c.inFlight--
+	c.usage.add(u)
+	q := e.query(l.req, now)
+	for _, books := range [...][]*quota.Book{c.books, s.books} {
+		for _, b := range books {
+			if q.need(b) < 0 {
+				continue
+			}
+			switch b.Unit {
+			case quota.Concurrent:
+				b.Take(-1, now)
+			case quota.Tokens:
+				b.Take(u.Tokens()-float64(l.req.Tokens), now)
+			case quota.USD:
+				b.Take(u.CostUSD, now)
+			}
+		}
+	}
+	e.checkBooks(l.key, now)
+}
+
+// checkBooks says when a key's limit runs low, and holds the key when a window
+// that ends by the calendar is used up.
+func (e *Engine) checkBooks(k *key, now time.Time) {
+	c := k.cred
+	for i, b := range c.books {
+		if b.Calendar == "" {
+			continue
+		}
+		left := b.Remaining(now)
+		if low := left < b.Amount/5; low != c.low[i] {
+			c.low[i] = low
+			if low && left > 0 {
+				e.emit(Event{At: now, Kind: EventLow, Key: k.Name, State: Active,
+					Text: fmt.Sprintf("below 20 %% of %s %s a %s", amount(b.Amount), b.Unit, b.Calendar)})
+			}
+		}
+		used := left <= 0 && c.inFlight == 0 || b.Unit == quota.Requests && left < 1
+		if used && c.all.hold == nil && b.Model == "" {
+			e.place(k, &c.holder, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, until: b.ResetsAt(now), by: "engine",
+				why: fmt.Sprintf("used up %s %s a %s (%s)", amount(b.Amount), b.Unit, b.Calendar, b.Source)}, now)
+		}
+	}
+}
+
+// amount writes a limit's amount for people: 1k, 200k, 1.5M, 50.
+func amount(n float64) string {
+	switch {
+	case n >= 1e6:
+		return fmt.Sprintf("%gM", n/1e6)
+	case n >= 1e4:
+		return fmt.Sprintf("%gk", n/1e3)
+	default:
+		return fmt.Sprintf("%g", n)
+	}
+}
+
+// another reports whether a key that the request has not tried can serve it.
+func (e *Engine) another(r *Request, now time.Time) bool {
+	q := e.query(r, now)
+	found := false
+	r.svc.all(func(m *member) {
+		if !found && (r.svc.pin == nil || r.svc.pin.key == m.key) {
+			found = q.can(m)
+		}
+	})
+	return found
+}
+
+// target is the slot a verdict is about, whose it is, and whether the answer is
+// of its present generation.
+func (l *Lease) target(v Verdict, part string) (*holder, bool) {
+	c, g := l.key.cred, &l.gens
+	h, all, model := &c.holder, g.key, g.keyModel
+	if v.Scope == ScopeAccount && c.account != nil {
+		h, all, model = c.account, g.account, g.accountModel
+	}
+	switch part {
+	case "":
+		return h, h.all.gen == all
+	case l.req.Scope:
+		return h, genOf(h.part(part)) == g.keyScope
+	default:
+		return h, genOf(h.part(part)) == model
+	}
+}
+
+// succeeded forgets strikes, ends trials, and settles whom the request's
+// earlier faults belong to: they were the other keys'.
+func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
+	r, c := l.req, l.key.cred
+	if kind == OK {
+		c.lastOK = now
+		c.accepted.Add(1, now)
+	}
+	for i, h := range [...]*holder{&c.holder, c.account} {
+		if h == nil {
+			continue
+		}
+		if trial := l.trials[i]; trial != nil && h.all.hold == trial {
+			h.all.lift()
+			e.emit(Event{At: now, Kind: EventRecovered, Key: l.key.Name, State: Active,
+				Text: fmt.Sprintf("recovered after %s: a trial request succeeded", clock(now.Sub(trial.since)))})
+			e.touched(h, now)
+		}
+	}
+	if l.gens.key == c.all.gen {
+		c.all.forget()
+	}
+	if c.account != nil && l.gens.account == c.account.all.gen {
+		c.account.all.forget()
+	}
+	if s := c.part(r.Model); s != nil && l.gens.keyModel == s.gen {
+		s.forget()
+	}
+	e.calm(l.key, now)
+	if kind != OK || r.faults == 0 {
+		return
+	}
+	for i := range r.attempts - 1 {
+		if a := r.attempt(i); a.kind == UpstreamFault {
+			e.strike(l, a, now)
+		}
+	}
+}
+
+// strike blames a key for a fault, now that another key served the same
+// request. Five within a minute make it failing.
+func (e *Engine) strike(l *Lease, a *attempt, now time.Time) {
+	c := a.cred
+	if a.gens.key != c.all.gen || e.inIncident(c) || !c.all.strike(now) {
+		return
+	}
+	k := c.names[0]
+	h := &hold{state: Failing, verdict: UpstreamFault, since: now, by: "engine", wait: firstTrial, trialAt: now.Add(firstTrial),
+		why: fmt.Sprintf("%d faults in 60 s where other keys served", len(c.all.strikes))}
+	e.place(k, &c.holder, "", h, now)
+	e.rotate(l.req, k, h, Verdict{Kind: UpstreamFault, Rule: "5 faults in 60 s on requests that another key served: failing"}, now)
+	if l.req.rotation != nil {
+		e.rotated(l.req, l.key, now)
+	}
+}
+
+func (e *Engine) rateLimited(l *Lease, v Verdict, now time.Time) {
+	h, fresh := l.target(v, v.Model)
+	if !fresh {
+		return
+	}
+	s, c := h.at(v.Model), l.key.cred
+	var pause time.Duration
+	how := ""
+	switch {
+	case v.RetryAfter > 0:
+		pause = min(max(v.RetryAfter, minHint), maxHint)
+		how = "retry-after " + clock(v.RetryAfter)
+		if pause != v.RetryAfter {
+			how += ", held " + clock(pause)
+		}
+		pause += time.Duration(e.rng.Float64() * min(0.05*float64(pause), float64(minHint)))
+	case !c.lastOK.IsZero() && now.Sub(c.lastOK) <= recentOK:
+		pause = maxPace
+		if rate := c.accepted.PerSecond(now); rate > 0 {
+			pause = min(max(time.Duration(float64(time.Second)/rate), minPace), maxPace)
+		}
+		how = "no hint; paced to what it took"
+	default:
+		pause = min(time.Second<<min(s.climbs, 6), maxClimb)
+		s.climbs++
+		how = "no hint; pause doubles until a success"
+	}
+	e.reject(l, v, h, v.Model, &hold{state: Cooling, until: now.Add(pause), why: causeOf(v) + ", " + how}, now)
+}
+
+func (e *Engine) quotaExhausted(l *Lease, v Verdict, now time.Time) {
+	h, fresh := l.target(v, v.Model)
+	if !fresh {
+		return
+	}
+	hd := &hold{state: Exhausted, why: causeOf(v)}
+	switch until := v.Until; {
+	case !until.IsZero() && until.After(now):
+		hd.until = earlier(until, now.Add(maxQuotaHint))
+	case v.RetryAfter > 0:
+		hd.until = now.Add(min(max(v.RetryAfter, minHint), maxQuotaHint))
+	default:
+		hd.wait = firstMoney
+		if old := h.at(v.Model).hold; old != nil && old.wait > 0 {
+			hd.wait = min(2*old.wait, maxMoney)
+		}
+		hd.trialAt = now.Add(hd.wait)
+	}
+	e.reject(l, v, h, v.Model, hd, now)
+}
+
+// invalidKey holds the key until the provider's free test call has confirmed
+// the rejection. Where there is no such call, three rejections while another
+// key succeeds confirm it.
+func (e *Engine) invalidKey(l *Lease, v Verdict, now time.Time) {
+	h, fresh := l.target(v, "")
+	if !fresh {
+		return
+	}
+	s := h.at("")
+	s.invalids++
+	hd := &hold{state: Failing, why: causeOf(v), part: firstOf(l.req.Model, l.req.Scope)}
+	switch {
+	case l.key.CanTest:
+		hd.confirming, hd.wait, hd.trialAt = true, time.Minute, now.Add(time.Minute)
+		hd.why += ", being confirmed by a test call"
+	case s.invalids >= 3 && e.siblingServes(l, now):
+		hd.state = Revoked
+		hd.why += ", three times while other keys served"
+	default:
+		hd.wait = min(time.Second<<min(s.invalids-1, 8), maxTrial)
+		hd.trialAt = now.Add(hd.wait)
+		hd.why += fmt.Sprintf(", %d in a row", s.invalids)
+	}
+	e.reject(l, v, h, "", hd, now)
+	if hd.confirming {
+		e.emit(Event{At: now, Kind: EventProbe, Key: l.key.Name, State: hd.state, Text: "asking the provider whether the key is still valid"})
+	}
+}
+
+// siblingServes reports whether another key of the service succeeded lately.
+func (e *Engine) siblingServes(l *Lease, now time.Time) bool {
+	found := false
+	l.req.svc.all(func(m *member) {
+		c := m.key.cred
+		found = found || c != l.key.cred && !c.lastOK.IsZero() && now.Sub(c.lastOK) < time.Minute
+	})
+	return found
+}
+
+// Tested tells the engine what the provider's free test call said of a key
+// that an [EventProbe] asked about. An OK means that the rejection was of the
+// request's model or scope, not of the key; an upstream fault tells nothing,
+// and another test may follow.
+func (e *Engine) Tested(name string, v Verdict) {
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := e.keyBy[name]
+	if k == nil || k.cred.all.hold == nil || !k.cred.all.hold.confirming {
+		return
+	}
+	c, old := k.cred, k.cred.all.hold
+	switch v.Kind {
+	case InvalidKey:
+		e.place(k, &c.holder, "", &hold{state: Revoked, verdict: InvalidKey, since: now, by: "engine", evidence: old.evidence,
+			why: fmt.Sprintf("%s, confirmed by a test call", causeOf(Verdict{Kind: InvalidKey, Evidence: old.evidence}))}, now)
+	case UpstreamFault:
+		old.why = "rejected, and the test call failed: " + causeOf(v)
+		return
+	case QuotaExhausted:
+		e.place(k, &c.holder, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, by: "engine", evidence: v.Evidence,
+			why: causeOf(v), wait: firstMoney, trialAt: now.Add(firstMoney)}, now)
+	default:
+		c.all.lift()
+		if old.part != "" {
+			e.place(k, &c.holder, old.part, &hold{state: Cooling, verdict: PermissionDenied, since: now, until: now.Add(permitted), by: "engine",
+				evidence: old.evidence, why: "rejected for " + old.part + ", though the key is valid"}, now)
+		}
+		e.emit(Event{At: now, Kind: EventRecovered, Key: k.Name, State: Active, Text: "valid after all: the test call succeeded"})
+		e.touched(&c.holder, now)
+	}
+}
+
+func (e *Engine) permissionDenied(l *Lease, v Verdict, now time.Time) {
+	part := firstOf(v.Model, l.req.Model, l.req.Scope)
+	h, fresh := l.target(v, part)
+	if part == "" || !fresh {
+		return
+	}
+	e.reject(l, v, h, part, &hold{state: Cooling, until: now.Add(permitted), why: causeOf(v) + " for " + part}, now)
+}
+
+// reject places a hold for an explicit rejection and begins the rotation that
+// follows from it.
+func (e *Engine) reject(l *Lease, v Verdict, h *holder, part string, hd *hold, now time.Time) {
+	hd.verdict, hd.since, hd.by, hd.evidence = v.Kind, now, "engine", v.Evidence
+	e.place(l.key, h, part, hd, now)
+	if hd.until.IsZero() || hd.until.Sub(now) > pacing {
+		e.rotate(l.req, l.key, hd, v, now)
+	}
+}
+
+// place puts a hold on a holder's slot. A hold that goes on for the same reason
+// keeps its beginning and is not told again.
+func (e *Engine) place(k *key, h *holder, part string, hd *hold, now time.Time) {
+	s := h.at(part)
+	old := s.hold
+	if old != nil && old.state == hd.state && old.verdict == hd.verdict && !old.over(now) {
+		hd.since = old.since
+	} else {
+		old = nil
+	}
+	s.place(hd)
+	if old == nil && part == "" && hd.state < Cooling && !hd.confirming {
+		st := hd.status(e.accountName(h, k), part)
+		e.emit(Event{At: now, Kind: EventHold, Key: k.Name, State: hd.state, By: hd.by, Hold: &st, Text: hd.state.String() + ": " + hd.why + whenOver(hd, now)})
+	}
+	e.touched(h, now)
+}
+
+// accountName is the name of the account if h is one, else "".
+func (e *Engine) accountName(h *holder, k *key) string {
+	if h == k.cred.account {
+		return k.Account
+	}
+	return ""
+}
+
+// endTrials ends the lease's trials that its answer did not end: the next comes
+// after twice the pause.
+func (e *Engine) endTrials(l *Lease, now time.Time) {
+	for i, h := range [...]*holder{&l.key.cred.holder, l.key.cred.account} {
+		t := l.trials[i]
+		l.trials[i] = nil
+		if t == nil || !t.trying {
+			continue
+		}
+		t.trying = false
+		if l.judged && l.kind != OK && l.kind != ClientError {
+			limit := maxTrial
+			if t.state == Exhausted {
+				limit = maxMoney
+			}
+			t.wait = min(2*t.wait, limit)
+			t.trialAt = now.Add(t.wait)
+		}
+		e.readyAll(h, now)
+	}
+}
+
+// count adds one answer.
+func (v *Verdicts) count(k Kind) {
+	switch k {
+	case OK:
+		v.OK++
+	case RateLimited:
+		v.RateLimited++
+	case QuotaExhausted:
+		v.QuotaExhausted++
+	case InvalidKey:
+		v.InvalidKey++
+	case PermissionDenied:
+		v.PermissionDenied++
+	case ClientError:
+		v.ClientError++
+	case UpstreamFault:
+		v.UpstreamFault++
+	}
+}
+
+func firstOf(words ...string) string {
+	for _, w := range words {
+		if w != "" {
+			return w
+		}
+	}
+	return ""
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

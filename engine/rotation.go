@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// maxCandidates bounds a rotation's list of the keys that were looked at.
+const maxCandidates = 32
+
+// causeOf says a verdict in a few words: "429 rate limited", "connection
+// refused".
+func causeOf(v Verdict) string {
+	switch {
+	case v.Evidence.Status != 0 && v.Kind == UpstreamFault:
+		return fmt.Sprintf("%d from upstream", v.Evidence.Status)
+	case v.Evidence.Status != 0:
+		return fmt.Sprintf("%d %s", v.Evidence.Status, v.Kind.Words())
+	case v.Evidence.Message != "":
+		return v.Evidence.Message
+	default:
+		return v.Kind.Words()
+	}
+}
+
+// whenOver says what ends a hold.
+func whenOver(h *hold, now time.Time) string {
+	switch {
+	case h.confirming:
+		return ""
+	case !h.until.IsZero():
+		return fmt.Sprintf("; back in %s", clock(h.until.Sub(now)))
+	case !h.trialAt.IsZero():
+		return fmt.Sprintf("; next trial in %s", clock(h.trialAt.Sub(now)))
+	default:
+		return "; a person must act"
+	}
+}
+
+// rotate begins a rotation away from a key; rotated ends it when the next key
+// is known. A hold makes one rotation in a service, however many requests it
+// turned away.
+func (e *Engine) rotate(r *Request, from *key, h *hold, v Verdict, now time.Time) {
+	if r.svc.rotatedFor == h || r.rotation != nil && r.rotation.Candidates == nil {
+		return
+	}
+	r.svc.rotatedFor = h
+	if r.rotation != nil {
+		r.rotation.Outcome = from.Name + " could not serve it either: " + h.why
+	}
+	next := from.Name + " stays out until a person acts: replace or reset it"
+	switch {
+	case h.confirming:
+		next = "a test call decides whether " + from.Name + " is revoked"
+	case !h.until.IsZero():
+		next = fmt.Sprintf("%s returns at %s, in %s", from.Name, h.until.Format(time.TimeOnly), clock(h.until.Sub(now)))
+	case !h.trialAt.IsZero():
+		next = fmt.Sprintf("one request tries %s at %s, in %s", from.Name, h.trialAt.Format(time.TimeOnly), clock(h.trialAt.Sub(now)))
+	}
+	r.rotation = &Rotation{At: now, Service: r.svc.Name, From: from.Name, Cause: h.why, Verdict: v.Kind, Rule: v.Rule,
+		Evidence: h.evidence, Next: next, By: "engine"}
+}
+
+// moved begins a rotation for a service under failover whose key in use was
+// taken out of service by something else than this request.
+func (e *Engine) moved(r *Request, from *key, now time.Time) {
+	st, h := from.state(now)
+	if h == nil || r.svc.rotatedFor == h {
+		return
+	}
+	e.rotate(r, from, h, Verdict{Kind: h.verdict, Rule: "failover: on to the next key when this one cannot serve"}, now)
+	r.rotation.Cause = fmt.Sprintf("%s: %s", st, h.why)
+}
+
+// rotated ends the request's rotation: to is the key that followed, nil if none
+// could.
+func (e *Engine) rotated(r *Request, to *key, now time.Time) {
+	rot := r.rotation
+	if rot.Candidates != nil {
+		return // told already
+	}
+	rot.Candidates = e.candidates(r, rot.From, to, now)
+	text := rot.From + " → none usable"
+	if to != nil {
+		rot.To = to.Name
+		text = rot.From + " → " + rot.To
+	}
+	e.record(r.svc, rot, text+"  "+rot.Cause, now)
+}
+
+// record counts a rotation and puts it on the timeline.
+func (e *Engine) record(s *service, rot *Rotation, text string, now time.Time) {
+	s.rotations++
+	s.last = rot
+	state := Active
+	if k := e.keyBy[rot.From]; k != nil {
+		state, _ = k.state(now)
+	}
+	e.emit(Event{At: now, Kind: EventRotation, Service: s.Name, Key: rot.From, State: state, By: rot.By, Text: text, Rotation: rot})
+}
+
+// candidates says of each other key of the service why it was chosen or passed
+// over.
+func (e *Engine) candidates(r *Request, from string, to *key, now time.Time) []Candidate {
+	q := e.query(r, now)
+	list := make([]Candidate, 0, min(r.svc.size(), maxCandidates))
+	r.svc.all(func(m *member) {
+		if m.key.Name == from || len(list) == maxCandidates && m.key != to {
+			return
+		}
+		var c Candidate
+		if m.key == to {
+			c = Candidate{Key: to.Name, Chosen: true, Why: "chosen: next under " + firstOf(r.svc.Strategy, RoundRobin)}
+		} else {
+			c = e.candidate(q, m, now)
+			if c.Why == "can serve" {
+				c.Why = "can serve; not its turn"
+			}
+		}
+		list = append(list, c)
+	})
+	return list
+}

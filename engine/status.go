@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"time"
+
+	"keywheel/engine/quota"
+)
+
+// Snapshot is everything a person or a script sees, at this moment.
+func (e *Engine) Snapshot() Snapshot {
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sweep(now)
+	snap := Snapshot{Version: 1, At: now, UptimeS: now.Sub(e.started).Seconds(), LastSeq: e.log.seq,
+		Proxy: ProxyStatus{InFlight: e.inFlight, Requests: e.requests, ClientErrors: e.clientErrors, Failures: e.failures,
+			Absorbed: e.absorbed, PerS: e.rate.PerSecond(now), P95MS: e.latency.p95()},
+		Services: make([]ServiceStatus, 0, len(e.services)), Keys: make([]KeyStatus, 0, len(e.keys)), Incidents: []Incident{}}
+	if n := len(e.undo); n > 0 {
+		snap.Undo = e.undo[n-1].text
+	}
+	uses := map[*key][]string{}
+	for _, s := range e.services {
+		s.all(func(m *member) { uses[m.key] = append(uses[m.key], s.Name) })
+		snap.Services = append(snap.Services, e.serviceStatus(s, now))
+	}
+	for _, k := range e.keys {
+		st := e.keyStatus(k, now)
+		st.Services = append([]string{}, uses[k]...)
+		snap.Keys = append(snap.Keys, st)
+	}
+	for _, inc := range e.incidents {
+		if inc.active {
+			i := inc.Incident
+			i.Keys = append([]string{}, i.Keys...)
+			snap.Incidents = append(snap.Incidents, i)
+		}
+	}
+	return snap
+}
+
+func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
+	st := ServiceStatus{Name: s.Name, Project: s.Project, Purpose: s.Purpose, Required: s.Required, Planned: s.Planned,
+		Strategy: firstOf(s.Strategy, RoundRobin), Keys: append([]string{}, s.Keys...), Fallback: append([]string{}, s.Fallback...),
+		Usable: s.usable, InFlight: s.inFlight, Requests: s.requests, Failures: s.failures, Verdicts: s.verdicts, Rotations: s.rotations,
+		LastRotation: copyRotation(s.last), DownSince: timePtr(s.downSince), Refused: s.refused, Limits: limits(s.books, "service", now),
+		PerMin: s.rate.PerSecond(now) * 60, Series: s.series.list(buckets, now), Failed: s.failed.list(buckets, now), BucketS: bucketLength.Seconds()}
+	held, incident := 0, false
+	first := int64(never)
+	s.all(func(m *member) {
+		st.Provider = m.key.Provider
+		if m.readyAt > now.UnixNano() {
+			held++
+			first = min(first, m.readyAt)
+		}
+		incident = incident || e.inIncident(m.key.cred)
+	})
+	switch {
+	case s.usable == 0:
+		st.Health = HealthDown
+		if first != never {
+			st.FirstBack = timePtr(time.Unix(0, first))
+		}
+	case held > 0 || incident:
+		st.Health = HealthDegraded
+	default:
+		st.Health = HealthOK
+	}
+	if s.pin != nil {
+		st.Pinned, st.PinnedUntil = s.pin.key.Name, timePtr(s.pin.until)
+	}
+	if s.usable > 0 {
+		if s.pin != nil {
+			st.KeyInUse = s.pin.key.Name
+		} else if s.inUse != nil && s.strategy != strategies[Failover] {
+			st.KeyInUse = s.inUse.Name
+		} else if k := s.upcoming(e.query(&Request{svc: s, Repeatable: true}, now)); k != nil {
+			st.KeyInUse = k.Name
+		}
+	}
+	return st
+}
+
+func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
+	c := k.cred
+	st := KeyStatus{Name: k.Name, Provider: k.Provider, Account: k.Account, Fingerprint: c.fingerprint, Ref: k.Ref, Draining: k.draining,
+		Scopes: append([]string{}, k.Scopes...), InFlight: c.inFlight, Requests: c.requests, Failures: c.verdicts.Failed(),
+		RateLimited: c.verdicts.RateLimited, Verdicts: c.verdicts, LastFailure: timePtr(c.lastFailure), InputTokens: c.usage.Input,
+		OutputTokens: c.usage.Output, CachedTokens: c.usage.Cached, CostUSD: c.usage.CostUSD, PerMin: c.rate.PerSecond(now) * 60,
+		Series: c.series.list(buckets/2, now), BucketS: bucketLength.Seconds(), Limits: limits(c.books, "key", now), Holds: []HoldStatus{}}
+	holds := k.holds(now)
+	st.State = Active
+	if len(holds) > 0 {
+		worst := holds[0]
+		st.State, st.Reason, st.Since, st.Until = worst.state, worst.why, timePtr(worst.since), timePtr(worst.until)
+	}
+	for _, h := range holds {
+		account := ""
+		if h == accountHold(c) {
+			account = k.Account
+		}
+		st.Trial = st.Trial || h.trying || !h.trialAt.IsZero() && !now.Before(h.trialAt)
+		st.Holds = append(st.Holds, h.status(account, ""))
+	}
+	for i, h := range []*holder{&c.holder, c.account} {
+		if h == nil {
+			continue
+		}
+		for part, s := range h.parts {
+			if s.hold != nil && !s.hold.over(now) {
+				st.Holds = append(st.Holds, s.hold.status([]string{"", k.Account}[i], part))
+			}
+		}
+	}
+	return st
+}
+
+func limits(books []*quota.Book, scope string, now time.Time) []LimitStatus {
+	list := make([]LimitStatus, 0, len(books))
+	for _, b := range books {
+		l := LimitStatus{Unit: string(b.Unit), Per: b.Per(), Amount: b.Amount, Used: b.Used(now), Remaining: b.Remaining(now),
+			ResetsAt: timePtr(b.ResetsAt(now)), Scope: scope, Model: b.Model, Source: b.Source}
+		l.BurnPerMin, _ = b.Burn(now)
+		if d, lasts, known := b.Runway(now); known && !lasts {
+			s := d.Seconds()
+			l.RunwayS = &s
+			l.RunsOutAt = timePtr(now.Add(d))
+		}
+		list = append(list, l)
+	}
+	return list
+}

@@ -1,0 +1,94 @@
+package engine
+
+// A strategy chooses, among the members of a tier that can serve a request,
+// the one that does: its index, or -1 when none can.
+type strategy interface {
+	pick(t *tier, q *query) int
+}
+
+// member is a key's place in a tier. What decides most requests stands in it,
+// so that a tier of a thousand keys is read in one sweep of memory.
+type member struct {
+	// pass is the member's virtual time under round-robin: it grows by
+	// 1/weight with each request, and the lowest is next.
+	pass float64
+	// readyAt is when the key's holds let it serve, Unix nanoseconds.
+	readyAt int64
+	key     *key
+}
+
+// tier is a service's keys, or its fallback keys, in the order of the config.
+type tier struct {
+	members []member
+	// next is where round-robin looks first; under failover it is the key in use.
+	next int
+	// floor is a pass that no member that can serve is below.
+	floor float64
+}
+
+func newTier(keys []*key) *tier {
+	t := &tier{members: make([]member, len(keys))}
+	for i, k := range keys {
+		t.members[i] = member{key: k, pass: k.stride() / 2}
+		k.places = append(k.places, place{t, i})
+	}
+	return t
+}
+
+// roundRobin serves the keys in turn, each as often as its weight says, spread
+// as evenly as can be. A key that was away does not catch up.
+type roundRobin struct{}
+
+func (roundRobin) pick(t *tier, q *query) int {
+	best, n := -1, len(t.members)
+	for off := range n {
+		i := t.next + off
+		if i >= n {
+			i -= n
+		}
+		m := &t.members[i]
+		pass := max(m.pass, t.floor)
+		if best >= 0 && pass >= t.members[best].pass || !q.can(m) {
+			continue
+		}
+		m.pass, best = pass, i
+		if pass <= t.floor {
+			break
+		}
+	}
+	if best < 0 {
+		return -1
+	}
+	m := &t.members[best]
+	if !q.skipped {
+		t.floor = m.pass
+	}
+	m.pass += m.key.stride()
+	t.next = best + 1
+	if t.next == n {
+		t.next = 0
+	}
+	return best
+}
+
+// failover stays on one key until it cannot serve, then goes on to the next in
+// the order of the config. A request that this key alone cannot serve (its
+// model is held) goes elsewhere without moving the rest.
+type failover struct{}
+
+func (failover) pick(t *tier, q *query) int {
+	n := len(t.members)
+	for off := range n {
+		i := (t.next + off) % n
+		if !q.can(&t.members[i]) {
+			continue
+		}
+		if off > 0 && t.members[t.next].readyAt > q.nano {
+			t.next = i
+		}
+		return i
+	}
+	return -1
+}
+
+var strategies = map[string]strategy{"": roundRobin{}, RoundRobin: roundRobin{}, Failover: failover{}}

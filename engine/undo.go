@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"keywheel/engine/quota"
+)
+
+// memento is how things stood before an action, as far as the action may
+// change them.
+type memento struct {
+	action   Action
+	text     string
+	keys     []keyMemento
+	creds    []credMemento
+	holders  []holderMemento
+	services []serviceMemento
+}
+
+type keyMemento struct {
+	key      *key
+	disabled *hold
+	draining bool
+}
+
+type credMemento struct {
+	cred        *credential
+	verdicts    Verdicts
+	requests    int64
+	usage       Usage
+	lastFailure time.Time
+	books       []quota.Book
+}
+
+type holderMemento struct {
+	holder *holder
+	holds  map[string]*hold
+}
+
+type serviceMemento struct {
+	service            *service
+	pin                *pin
+	inUse              *key
+	next               []int
+	last               *Rotation
+	verdicts           Verdicts
+	requests, failures int64
+	rotations, refused int64
+	books              []quota.Book
+}
+
+// remember takes down what the action may change.
+func (e *Engine) remember(a Action, k *key, s *service, _ time.Time) memento {
+	m := memento{action: a}
+	if s != nil {
+		sm := serviceMemento{service: s, pin: s.pin, inUse: s.inUse, last: s.last, verdicts: s.verdicts, requests: s.requests,
+			failures: s.failures, rotations: s.rotations, refused: s.refused, books: copyBooks(s.books)}
+		for _, t := range s.tiers {
+			sm.next = append(sm.next, t.next)
+		}
+		m.services = append(m.services, sm)
+	}
+	if k != nil {
+		m.keys = append(m.keys, keyMemento{k, k.disabled, k.draining})
+	}
+	switch a.Verb {
+	case VerbFail, VerbLift, VerbReset:
+	default:
+		return m
+	}
+	for _, c := range credentials(k, s) {
+		m.creds = append(m.creds, credMemento{c, c.verdicts, c.requests, c.usage, c.lastFailure, copyBooks(c.books)})
+		for _, h := range []*holder{&c.holder, c.account} {
+			if h == nil || slices.ContainsFunc(m.holders, func(hm holderMemento) bool { return hm.holder == h }) {
+				continue
+			}
+			hm := holderMemento{h, map[string]*hold{"": h.all.hold}}
+			for part, sl := range h.parts {
+				hm.holds[part] = sl.hold
+			}
+			m.holders = append(m.holders, hm)
+		}
+	}
+	return m
+}
+
+func copyBooks(books []*quota.Book) []quota.Book {
+	list := make([]quota.Book, len(books))
+	for i, b := range books {
+		list[i] = *b
+	}
+	return list
+}
+
+// opUndo takes the last action back. Holds whose time is over meanwhile stay
+// lifted; counters come back with what was counted since added.
+func (e *Engine) opUndo(_ Action, _ *key, _ *service, now time.Time) (string, error) {
+	if len(e.undo) == 0 {
+		return "", errors.New("there is nothing to undo")
+	}
+	m := e.undo[len(e.undo)-1]
+	e.undo = e.undo[:len(e.undo)-1]
+	for _, km := range m.keys {
+		km.key.disabled, km.key.draining = km.disabled, km.draining
+	}
+	for _, hm := range m.holders {
+		for part, h := range hm.holds {
+			s := hm.holder.at(part)
+			if s.hold == h || h.over(now) {
+				continue
+			}
+			if h != nil {
+				h.trying = false
+			}
+			s.place(h)
+		}
+	}
+	reset := m.action.Verb == VerbReset
+	for _, cm := range m.creds {
+		if !reset {
+			break
+		}
+		c := cm.cred
+		c.verdicts.add(cm.verdicts)
+		c.requests += cm.requests
+		c.usage.add(cm.usage)
+		if c.lastFailure.IsZero() {
+			c.lastFailure = cm.lastFailure
+		}
+		restoreBooks(c.books, cm.books, now)
+	}
+	for _, sm := range m.services {
+		s := sm.service
+		switch m.action.Verb {
+		case VerbPin, VerbUnpin:
+			s.pin = sm.pin
+		case VerbRotate:
+			s.inUse, s.last = sm.inUse, sm.last
+			for i, t := range s.tiers {
+				t.next = sm.next[i]
+			}
+		case VerbReset:
+			if m.action.Key == "" {
+				s.verdicts.add(sm.verdicts)
+				s.requests += sm.requests
+				s.failures += sm.failures
+				s.rotations += sm.rotations
+				s.refused += sm.refused
+				restoreBooks(s.books, sm.books, now)
+			}
+		}
+	}
+	for _, k := range e.keys {
+		e.ready(k, now)
+	}
+	e.checkHealth(now)
+	return "undid: " + m.text, nil
+}
+
+func restoreBooks(books []*quota.Book, were []quota.Book, now time.Time) {
+	for i, b := range books {
+		b.Take(were[i].Used(now), now)
+	}
+}
+
+func (v *Verdicts) add(w Verdicts) {
+	v.OK += w.OK
+	v.RateLimited += w.RateLimited
+	v.QuotaExhausted += w.QuotaExhausted
+	v.InvalidKey += w.InvalidKey
+	v.PermissionDenied += w.PermissionDenied
+	v.ClientError += w.ClientError
+	v.UpstreamFault += w.UpstreamFault
+}
