@@ -114,6 +114,9 @@ func (e *Engine) opRotate(a Action, to *key, s *service, now time.Time) (string,
 	if s.pin != nil {
 		return "", fmt.Errorf("%s is pinned to %s: unpin it first", s.Name, s.pin.key.Name)
 	}
+	if to != nil && to == s.inUse && s.Strategy == Failover {
+		return "", fmt.Errorf("%s is on %s already", s.Name, to.Name)
+	}
 	if to != nil && !s.serves(to) {
 		return "", fmt.Errorf("%s is not one of the keys of %s", to.Name, s.Name)
 	}

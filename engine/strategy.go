@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // A strategy chooses, among the members of a tier that can serve a request,
 // the one that does: its index, or -1 when none can.
 type strategy interface {
@@ -28,8 +30,15 @@ type tier struct {
 
 func newTier(keys []*key) *tier {
 	t := &tier{members: make([]member, len(keys))}
+	even := !slices.ContainsFunc(keys, func(k *key) bool { return k.stride() != keys[0].stride() })
 	for i, k := range keys {
-		t.members[i] = member{key: k, pass: k.stride() / 2}
+		// Keys of one weight start level and go in order. Else they start
+		// apart, so that two light keys do not fall on one moment.
+		share := 0.5
+		if !even {
+			share = (float64(i) + 0.5) / float64(len(keys))
+		}
+		t.members[i] = member{key: k, pass: k.stride() * share}
 		k.places = append(k.places, place{t, i})
 	}
 	return t
