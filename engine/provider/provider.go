@@ -39,9 +39,9 @@ type Provider struct {
 	// Hosts are the hosts a secret of this provider may go to, beside that of
 	// BaseURL. One that begins with a dot takes any subdomain.
 	Hosts []string
-	// HostRoots are path roots that live at the host's root, whatever path the
-	// base URL has ("/upload/").
-	HostRoots []string
+	// Roots are paths that do not live under the base URL's path: what begins
+	// with the first goes to the second, at the host's root.
+	Roots [][2]string
 	// ReadOnly is true of plain REST APIs: only GET and HEAD are allowed
 	// unless the service says otherwise.
 	ReadOnly bool
@@ -55,9 +55,12 @@ var table = []Provider{
 	{Name: "anthropic", BaseURL: "https://api.anthropic.com/v1", AuthHeader: "X-Api-Key", AlsoHeaders: []string{"Authorization"},
 		Dialect: DialectAnthropic, TestPath: "/models"},
 	{Name: "gemini", BaseURL: "https://generativelanguage.googleapis.com/v1beta", AuthHeader: "X-Goog-Api-Key", AlsoHeaders: []string{"Authorization"},
-		Dialect: DialectGoogle, TestPath: "/models?pageSize=1", HostRoots: []string{"/upload/", "/v1/", "/v1alpha/"}},
+		Dialect: DialectGoogle, TestPath: "/models?pageSize=1", Roots: [][2]string{
+			{"/v1/chat/completions", "/v1beta/openai/chat/completions"}, {"/v1/embeddings", "/v1beta/openai/embeddings"},
+			{"/v1/images/generations", "/v1beta/openai/images/generations"},
+			{"/upload/", "/upload/"}, {"/v1/", "/v1/"}, {"/v1alpha/", "/v1alpha/"}}},
 	{Name: "aimlapi", BaseURL: "https://api.aimlapi.com/v1", TestPath: "/v2/billing", Hosts: []string{".aimlapi.com"}},
-	{Name: "zhipu", BaseURL: "https://open.bigmodel.cn/api/paas/v4", TestPath: "/models", Hosts: []string{"api.z.ai"}, HostRoots: []string{"/api/"}},
+	{Name: "zhipu", BaseURL: "https://open.bigmodel.cn/api/paas/v4", TestPath: "/models", Hosts: []string{"api.z.ai"}, Roots: [][2]string{{"/api/", "/api/"}}},
 	{Name: "siliconflow", BaseURL: "https://api.siliconflow.cn/v1", TestPath: "/models", Hosts: []string{"api.siliconflow.com"}},
 	{Name: "deepseek", BaseURL: "https://api.deepseek.com", TestPath: "/models"},
 	{Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1", TestPath: "/key"},
@@ -68,7 +71,7 @@ var table = []Provider{
 	{Name: "azure-openai", AuthHeader: "Api-Key", AlsoHeaders: []string{"Authorization"}, Hosts: []string{".openai.azure.com"}},
 	{Name: "cohere", BaseURL: "https://api.cohere.com"},
 	{Name: "dashscope", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", TestPath: "/models",
-		Hosts: []string{"dashscope-intl.aliyuncs.com"}, HostRoots: []string{"/api/v1/"}},
+		Hosts: []string{"dashscope-intl.aliyuncs.com"}, Roots: [][2]string{{"/api/v1/", "/api/v1/"}}},
 	{Name: "minimax", BaseURL: "https://api.minimax.io/v1", Hosts: []string{"api.minimaxi.com"}},
 	{Name: "volcengine", BaseURL: "https://ark.cn-beijing.volces.com/api/v3", TestPath: "/models", Hosts: []string{".volces.com"}},
 	{Name: "github", BaseURL: "https://api.github.com", Dialect: DialectGitHub, TestPath: "/rate_limit", ReadOnly: true},

@@ -1,0 +1,136 @@
+package provider
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Target is the path, percent-encoded, at which a client's path lives upstream
+// when the key's base URL has the path base (DESIGN section 3, "Paths"). The
+// client's path is what stood behind the service's name, byte for byte.
+func (p *Provider) Target(base, path string) string {
+	if rest, ok := strings.CutPrefix(path, "/~"); ok && (rest == "" || rest[0] == '/') {
+		return rest
+	}
+	if rest, ok := cutSegment(path, "/v1"); ok && hasSegment(rest, "/v1") {
+		path = rest
+	}
+	base = strings.TrimSuffix(base, "/")
+	if hasSegment(path, base) {
+		return path
+	}
+	for _, r := range p.Roots {
+		if strings.HasPrefix(path, r[0]) {
+			return r[1] + path[len(r[0]):]
+		}
+	}
+	if rest, ok := cutSegment(path, "/v1"); ok {
+		return base + rest
+	}
+	if versioned(path) {
+		return path
+	}
+	return base + path
+}
+
+// cutSegment cuts a whole-segment prefix.
+func cutSegment(path, prefix string) (rest string, ok bool) {
+	if !hasSegment(path, prefix) {
+		return path, false
+	}
+	return path[len(prefix):], true
+}
+
+func hasSegment(path, prefix string) bool {
+	return strings.HasPrefix(path, prefix) && (len(path) == len(prefix) || path[len(prefix)] == '/')
+}
+
+// versioned reports whether the path's first segment is a version: v2, v1beta.
+func versioned(path string) bool {
+	seg, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return len(seg) > 1 && seg[0] == 'v' && seg[1] >= '0' && seg[1] <= '9'
+}
+
+// endpoint is what a path is for.
+type endpoint struct {
+	ending string
+	scope  string
+	// repeatable POSTs make nothing that is billed beyond the answer.
+	repeatable bool
+}
+
+// endpoints are looked through in order; ending matches whole segments
+// anywhere in the path.
+var endpoints = []endpoint{
+	{"/chat/completions", "chat", true},
+	{"/completions", "chat", true},
+	{"/messages/batches", "chat", false},
+	{"/messages", "chat", true},
+	{"/responses", "chat", true},
+	{":generateContent", "chat", true},
+	{":streamGenerateContent", "chat", true},
+	{":countTokens", "chat", true},
+	{"/embeddings", "embedding", true},
+	{":embedContent", "embedding", true},
+	{":batchEmbedContents", "embedding", true},
+	{"/rerank", "embedding", true},
+	{"/moderations", "", true},
+	{"/images", "image", false},
+	{"/video", "video", false},
+	{"/videos", "video", false},
+	{"/audio", "audio", false},
+	{"/tts", "audio", false},
+	{"/stt", "audio", false},
+	{"/ocr", "ocr", false},
+}
+
+// Describe tells what a request is for: the scope ("" unknown), and whether it
+// may be sent again when an answer does not tell if it was carried out.
+func Describe(method, path string) (scope string, repeatable bool) {
+	repeatable = method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+	for _, e := range endpoints {
+		i := strings.Index(path, e.ending)
+		if i < 0 {
+			continue
+		}
+		if end := i + len(e.ending); end == len(path) || path[end] == '/' {
+			return e.scope, repeatable || e.repeatable && method == http.MethodPost
+		}
+	}
+	return "", repeatable
+}
+
+// PathModel is the model that a Gemini or Azure path names, "" if none.
+func PathModel(path string) string {
+	for _, mark := range []string{"/models/", "/deployments/"} {
+		if _, rest, ok := strings.Cut(path, mark); ok {
+			return rest[:len(rest)-len(strings.TrimLeft(rest, modelChars))]
+		}
+	}
+	return ""
+}
+
+const modelChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
+
+// managed are the paths behind which accounts, keys and organizations are
+// managed. A service's keys are not for that unless its `allow` says so.
+var managed = []string{"/organization", "/organizations", "/admin", "/keys", "/api-keys", "/api_keys", "/billing", "/credits", "/users", "/account", "/accounts"}
+
+// Allows is the built-in rule for a service that has no `allow` of its own:
+// everything but the management of accounts, keys and organizations; of a plain
+// REST API only reading.
+func (p *Provider) Allows(method, path string) bool {
+	if p.ReadOnly {
+		return method == http.MethodGet || method == http.MethodHead
+	}
+	path = strings.TrimPrefix(path, "/~")
+	if versioned(path) {
+		path = path[1+strings.IndexByte(path[1:]+"/", '/'):]
+	}
+	for _, m := range managed {
+		if hasSegment(path, m) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,232 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"keywheel/engine"
+	"keywheel/engine/secret"
+)
+
+// upstreamFor answers each request with 1 KB of JSON.
+func upstreamFor(tb testing.TB) *httptest.Server {
+	answer := []byte(`{"id":"x","object":"chat.completion","choices":[{"message":{"role":"assistant","content":"` + strings.Repeat("a", 850) +
+		`"}}],"usage":{"prompt_tokens":10,"completion_tokens":20}}`)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+		_, _ = w.Write(answer)
+	}))
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// keywheelFor is a proxy of ten keys before an upstream.
+func keywheelFor(tb testing.TB, upstream string) *httptest.Server {
+	cfg := engine.Config{Services: []engine.Service{{Name: "svc", Strategy: engine.RoundRobin}}}
+	for i := range 10 {
+		name := fmt.Sprintf("k%d", i+1)
+		cfg.Keys = append(cfg.Keys, engine.Key{Name: name, Provider: "openai", Kind: "openai", BaseURL: upstream + "/v1", Secret: secret.New("sk-test-not-a-key-" + name)})
+		cfg.Services[0].Keys = append(cfg.Services[0].Keys, name)
+	}
+	e, err := engine.New(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p, err := New(e, Options{Services: cfg.Services, Keys: cfg.Keys})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := httptest.NewServer(p)
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// bareFor is a tuned httputil.ReverseProxy before an upstream: what one would
+// write who wants nothing but to pass requests on.
+func bareFor(tb testing.TB, upstream string) *httptest.Server {
+	u, err := url.Parse(upstream)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	base, err := NewBase(BaseOptions{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(u)
+			r.Out.URL.Path = strings.TrimPrefix(r.In.URL.Path, "/svc")
+			r.Out.Header.Set("Authorization", "Bearer sk-test-not-a-key")
+		},
+		Transport:  base,
+		ErrorLog:   log.New(io.Discard, "", 0),
+		BufferPool: &pool{sync.Pool{New: func() any { return make([]byte, 32<<10) }}},
+	})
+	tb.Cleanup(s.Close)
+	return s
+}
+
+type pool struct{ sync.Pool }
+
+func (p *pool) Get() []byte  { return p.Pool.Get().([]byte) }
+func (p *pool) Put(b []byte) { p.Pool.Put(b) } //nolint:staticcheck // the interface is httputil's
+
+// chat is a request body of about n bytes with the model first or last.
+func chat(n int, modelLast bool) []byte {
+	messages := `"messages":[{"role":"user","content":"` + strings.Repeat(`some \"quoted\" text\n and more of it, `, max(n-60, 0)/38) + `"}]`
+	if modelLast {
+		return []byte(`{` + messages + `,"model":"gpt-4o"}`)
+	}
+	return []byte(`{"model":"gpt-4o",` + messages + `}`)
+}
+
+// BenchmarkProxy compares keywheel with a bare reverse proxy in one run:
+//
+//	go test -bench Proxy ./engine/proxy
+//
+// Client, proxy and upstream share the process, so each result reports the
+// whole process's CPU time per request, and "x-bare" the ratio that counts: what
+// the proxy adds to a direct request, over what the bare one adds.
+func BenchmarkProxy(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		body []byte
+	}{
+		{"1KB", chat(1<<10, false)},
+		{"64KB", chat(64<<10, false)},
+		{"64KB, model last", chat(64<<10, true)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			up := upstreamFor(b)
+			direct, bare, ours := up.URL+"/v1/chat/completions", bareFor(b, up.URL).URL+"/svc/v1/chat/completions", keywheelFor(b, up.URL).URL+"/svc/v1/chat/completions"
+			clients := [3]*http.Client{newClient(), newClient(), newClient()}
+			var cpu [3]time.Duration
+			// Rounds take turns, so that all three see the same machine.
+			for b.Loop() {
+				for i, u := range []string{direct, bare, ours} {
+					cpu[i] += cpuOf(func() { post(b, clients[i], u, c.body, 20) })
+				}
+			}
+			per := func(i int) float64 { return float64(cpu[i].Microseconds()) / float64(20*b.N) }
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(per(0), "direct-µs")
+			b.ReportMetric(per(1), "bare-µs")
+			b.ReportMetric(per(2), "keywheel-µs")
+			b.ReportMetric((per(2)-per(0))/(per(1)-per(0)), "x-bare")
+		})
+	}
+}
+
+// BenchmarkProxyStream reports the memory that one open stream takes.
+func BenchmarkProxyStream(b *testing.B) {
+	const streams = 500
+	for b.Loop() {
+		var held [2]float64
+		for i, start := range []func(testing.TB, string) *httptest.Server{bareFor, keywheelFor} {
+			release := make(chan struct{})
+			up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(w, "data: {}\n\n")
+				w.(http.Flusher).Flush()
+				<-release
+			}))
+			proxy := start(b, up.URL)
+			before := memory()
+			conns := openStreams(b, proxy.Listener.Addr().String(), streams)
+			held[i] = (memory() - before) / streams
+			close(release)
+			for _, c := range conns {
+				_ = c.Close()
+			}
+			up.CloseClientConnections()
+			up.Close()
+		}
+		b.ReportMetric(held[0], "bare-B/stream")
+		b.ReportMetric(held[1], "keywheel-B/stream")
+		b.ReportMetric(held[1]/held[0], "x-bare")
+	}
+}
+
+
+// openStreams opens n streams by hand, so that the client takes next to no
+// memory, and waits for the first chunk of each.
+func openStreams(tb testing.TB, addr string, n int) []net.Conn {
+	body := chat(1<<10, false)
+	var conns []net.Conn
+	for range n {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		fmt.Fprintf(c, "POST /svc/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		conns = append(conns, c)
+	}
+	for _, c := range conns {
+		r := bufio.NewReaderSize(c, 16)
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				tb.Fatal(err)
+			}
+			if strings.HasPrefix(line, "data:") {
+				break
+			}
+		}
+	}
+	return conns
+}
+
+func memory() float64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapInuse + m.StackInuse)
+}
+
+func newClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
+}
+
+func post(tb testing.TB, c *http.Client, u string, body []byte, n int) {
+	for range n {
+		res, err := c.Post(u, "application/json", bytes.NewReader(body))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		got, err := io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != 200 || got < 900 {
+			tb.Fatalf("%s: %d, %d bytes, %v", u, res.StatusCode, got, err)
+		}
+	}
+}
+
+func cpuOf(f func()) time.Duration {
+	before := cpuTime()
+	f()
+	return cpuTime() - before
+}
+
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}

@@ -1,0 +1,679 @@
+// Package proxy is the local proxy: one http.Handler that clients point their
+// base URL at (door, relay) over one http.RoundTripper that sends each request
+// with a key of its service and again with the next when one is rejected
+// (rotation).
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
+
+	"keywheel/engine"
+	"keywheel/engine/provider"
+)
+
+// Options are what a [Proxy] needs beside its engine.
+type Options struct {
+	Services []engine.Service
+	Keys     []engine.Key
+	// AllowHosts are names beyond loopback that clients may call the proxy by;
+	// CORSOrigins are web origins that may use it.
+	AllowHosts, CORSOrigins []string
+	Timeouts
+	Dial time.Duration
+	// MaxReplay bounds one kept body, MaxReplayTotal all of them together, in
+	// bytes; 0 is 64 MiB and 1 GiB.
+	MaxReplay, MaxReplayTotal int64
+	// Log is told of requests refused at the door; nil is nobody. It must not
+	// block.
+	Log func(Refused)
+}
+
+// Refused is a request that was turned away at the door.
+type Refused struct {
+	From, Method, Path, Why string
+	Status                  int
+}
+
+// Proxy is the handler of the listener. Make it with [New].
+type Proxy struct {
+	engine   *engine.Engine
+	o        Options
+	sender   *sender
+	services map[string]*served
+	names    []string // of the services, sorted
+	byModel  map[string]*served
+	budget   budget
+	draining atomic.Bool
+	refused  atomic.Int64
+	started  time.Time
+}
+
+// served is a service as the door sees it.
+type served struct {
+	engine.Service
+	provider *provider.Provider
+	scope    string // of every request, where the service has one need
+	allow    []allowed
+	upstream []string // scheme://host of its keys
+}
+
+// allowed is one entry of a service's `allow`.
+type allowed struct{ method, path string }
+
+func (a allowed) match(method, path string) bool {
+	if a.method != "*" && a.method != method {
+		return false
+	}
+	if rest, ok := strings.CutSuffix(a.path, "*"); ok {
+		return strings.HasPrefix(path, rest)
+	}
+	return a.path == "" || path == a.path
+}
+
+// New makes the proxy of an engine.
+func New(e *engine.Engine, o Options) (*Proxy, error) {
+	o.Timeouts = o.orDefault()
+	if o.MaxReplay == 0 {
+		o.MaxReplay = 64 << 20
+	}
+	if o.MaxReplayTotal == 0 {
+		o.MaxReplayTotal = 1 << 30
+	}
+	if o.Log == nil {
+		o.Log = func(Refused) {}
+	}
+	base, err := NewBase(BaseOptions{Dial: o.Dial})
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{engine: e, o: o, services: map[string]*served{}, byModel: map[string]*served{}, started: time.Now(),
+		sender: &sender{engine: e, base: base, timeouts: o.Timeouts, byKey: map[string]http.RoundTripper{}}}
+	p.budget.left.Store(o.MaxReplayTotal)
+	keys := map[string]engine.Key{}
+	ways := map[BaseOptions]http.RoundTripper{}
+	for _, k := range o.Keys {
+		keys[k.Name] = k
+		if k.ProxyURL == "" && k.CAFile == "" {
+			continue
+		}
+		bo := BaseOptions{Dial: o.Dial, ProxyURL: k.ProxyURL, CAFile: k.CAFile}
+		if ways[bo] == nil {
+			if ways[bo], err = NewBase(bo); err != nil {
+				return nil, fmt.Errorf("key %s: %w", k.Name, err)
+			}
+		}
+		p.sender.byKey[k.Name] = ways[bo]
+	}
+	for _, s := range o.Services {
+		if s.Planned {
+			continue
+		}
+		sv := &served{Service: s}
+		for _, name := range slices.Concat(s.Keys, s.Fallback) {
+			k := keys[name]
+			if sv.provider == nil {
+				sv.provider, _ = provider.Lookup(k.Kind)
+			}
+			if u, err := url.Parse(k.BaseURL); err == nil && !slices.Contains(sv.upstream, u.Scheme+"://"+u.Host) {
+				sv.upstream = append(sv.upstream, u.Scheme+"://"+u.Host)
+			}
+		}
+		if sv.provider == nil {
+			sv.provider, _ = provider.Lookup("generic")
+		}
+		if len(s.Needs) == 1 {
+			sv.scope = s.Needs[0]
+		}
+		for _, a := range s.Allow {
+			method, path, _ := strings.Cut(a, " ")
+			sv.allow = append(sv.allow, allowed{method, strings.TrimSpace(path)})
+		}
+		p.services[s.Name] = sv
+		p.names = append(p.names, s.Name)
+		for _, m := range s.Models {
+			if p.byModel[m] == nil {
+				p.byModel[m] = sv
+			}
+		}
+	}
+	slices.Sort(p.names)
+	return p, nil
+}
+
+// Drain makes the proxy refuse new requests; those under way finish.
+func (p *Proxy) Drain() { p.draining.Store(true) }
+
+// Refusals is how many requests were turned away at the door.
+func (p *Proxy) Refusals() int64 { return p.refused.Load() }
+
+// visit is one client request on its way in.
+type visit struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	service *served
+	path    string // percent-encoded, behind the service's name
+	query   string
+	body    *body
+	model   string
+	pathTok string // a token that came in the path
+}
+
+// ServeHTTP implements http.Handler.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := &visit{w: w, r: r, query: r.URL.RawQuery}
+	if ref := p.enter(v); ref != nil {
+		p.turnAway(v, ref)
+		return
+	}
+	if v.service == nil {
+		return // answered by the door itself
+	}
+	p.pass(v)
+	if v.body != nil {
+		v.body.drop()
+	}
+}
+
+// turnAway answers a request that does not come in.
+func (p *Proxy) turnAway(v *visit, ref *refusal) {
+	if v.body != nil {
+		v.body.drop()
+	}
+	p.refused.Add(1)
+	p.o.Log(Refused{From: provider.Clean(v.r.RemoteAddr, 60), Method: provider.Clean(v.r.Method, 20), Path: provider.Clean(hideToken(v.r.URL.Path), 120), Why: ref.message, Status: ref.status})
+	var pr *provider.Provider
+	if v.service != nil {
+		pr = v.service.provider
+	}
+	ref.write(v.w, dialectOf(v.r.URL.Path, pr), "")
+}
+
+// enter decides whether and as what a request comes in. It leaves the service
+// nil when it has answered itself.
+func (p *Proxy) enter(v *visit) *refusal {
+	r := v.r
+	switch {
+	case p.draining.Load():
+		v.w.Header().Set("Connection", "close")
+		return &refusal{status: http.StatusServiceUnavailable, kind: "api_error", code: "keywheel_draining", message: "keywheel is shutting down: it takes no new requests", retry: 5}
+	case r.Method == http.MethodConnect, r.URL.Host != "":
+		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "keywheel_not_a_forward_proxy",
+			message: "keywheel is not a forward proxy: use it as the base URL, not as HTTP_PROXY", final: true}
+	}
+	if ref := p.hostAndOrigin(v); ref != nil || v.r == nil {
+		return ref
+	}
+	path := r.URL.EscapedPath()
+	if path == "/healthz" {
+		p.healthz(v.w)
+		return nil
+	}
+	if dotted(r.URL.Path) {
+		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "keywheel_bad_path", message: "the path has a . or .. segment", final: true}
+	}
+	if rest, ok := strings.CutPrefix(path, "/t/"); ok {
+		v.pathTok, path, _ = strings.Cut(rest, "/")
+		path = "/" + path
+	}
+	name, rest, _ := strings.Cut(path[1:], "/")
+	if s := p.services[name]; s != nil {
+		v.service, v.path = s, "/"+rest
+	} else if ref := p.root(v, path); ref != nil || v.service == nil {
+		return ref
+	}
+	if ref := p.admit(v); ref != nil {
+		return ref
+	}
+	if v.body == nil {
+		return p.readBody(v)
+	}
+	return nil
+}
+
+// hostAndOrigin keeps web pages out: any of them can reach loopback. It answers
+// the preflight of an origin that is let in, and then leaves v.r nil.
+func (p *Proxy) hostAndOrigin(v *visit) *refusal {
+	r := v.r
+	name := hostName(r.Host)
+	if !loopback(name) && !slices.Contains(p.o.AllowHosts, name) {
+		return &refusal{status: http.StatusForbidden, kind: "invalid_request_error", code: "keywheel_foreign_host", final: true,
+			message: fmt.Sprintf("requests for host %q are not let in: add it to allow_hosts if it is yours", provider.Clean(name, 100))}
+	}
+	origin := r.Header.Get("Origin")
+	listed := origin != "" && slices.Contains(p.o.CORSOrigins, origin)
+	if origin != "" && !listed {
+		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
+			return &refusal{status: http.StatusForbidden, kind: "invalid_request_error", code: "keywheel_foreign_origin", final: true,
+				message: fmt.Sprintf("web pages of %q are not let in: add it to cors_origins if it is yours", provider.Clean(origin, 100))}
+		}
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" && !listed {
+		return &refusal{status: http.StatusForbidden, kind: "invalid_request_error", code: "keywheel_foreign_origin", message: "a web page elsewhere made this request", final: true}
+	}
+	if !listed {
+		return nil
+	}
+	h := v.w.Header()
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "x-request-id, request-id, retry-after, x-keywheel-key, x-keywheel-attempts, x-keywheel-request")
+	h.Add("Vary", "Origin")
+	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+			h.Set("Access-Control-Allow-Headers", asked)
+		}
+		h.Set("Access-Control-Max-Age", "600")
+		v.w.WriteHeader(http.StatusNoContent)
+		v.r = nil
+	}
+	return nil
+}
+
+// root finds the service of a request that names none in its path: by the
+// client's token, else by the model in the body.
+func (p *Proxy) root(v *visit, path string) *refusal {
+	tokens := v.tokens()
+	for _, name := range p.names {
+		s := p.services[name]
+		if !s.Token.Empty() && holds(tokens, s) {
+			v.service, v.path = s, path
+			break
+		}
+	}
+	if path == "/v1/models" && v.r.Method == http.MethodGet && v.service == nil {
+		p.models(v.w)
+		return nil
+	}
+	if v.service != nil {
+		return nil
+	}
+	if !strings.HasPrefix(path, "/v") {
+		return p.noService(path)
+	}
+	if ref := p.readBody(v); ref != nil {
+		return ref
+	}
+	if s := p.byModel[v.model]; s != nil {
+		v.service, v.path = s, path
+		return nil
+	}
+	if v.model == "" {
+		return p.noService(path)
+	}
+	return &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "model_not_found", final: true,
+		message: fmt.Sprintf("no service serves the model %q here. %s", provider.Clean(v.model, 100), p.listing())}
+}
+
+func (p *Proxy) noService(path string) *refusal {
+	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "keywheel_no_service", final: true,
+		message: fmt.Sprintf("there is no service %q here. %s", provider.Clean(name, 60), p.listing())}
+}
+
+func (p *Proxy) listing() string {
+	if len(p.names) == 0 {
+		return "No service is configured."
+	}
+	return "The services are: /" + strings.Join(p.names, ", /") + "."
+}
+
+// admit checks the client's token and what the service's keys may be used for.
+func (p *Proxy) admit(v *visit) *refusal {
+	s := v.service
+	if !s.Token.Empty() && !holds(v.tokens(), s) {
+		return &refusal{status: http.StatusUnauthorized, kind: "authentication_error", code: "keywheel_wrong_token", final: true,
+			message: fmt.Sprintf("%s needs its own token, the value of %s, where the client puts its API key", s.Name, s.TokenRef)}
+	}
+	path := v.path
+	ok := s.provider.Allows(v.r.Method, path)
+	if len(s.allow) > 0 {
+		ok = slices.ContainsFunc(s.allow, func(a allowed) bool { return a.match(v.r.Method, path) })
+	}
+	if !ok {
+		return &refusal{status: http.StatusForbidden, kind: "permission_error", code: "keywheel_not_allowed", final: true,
+			message: fmt.Sprintf("the keys of %s are not for %s %s: `allow` says what they are for", s.Name, provider.Clean(v.r.Method, 20), provider.Clean(path, 100))}
+	}
+	if isWebSocket(v.r) && strings.HasSuffix(path, "/responses") {
+		// Clients fall back to HTTP at once; one socket would hold one key all day.
+		return &refusal{status: http.StatusUpgradeRequired, kind: "invalid_request_error", code: "keywheel_no_websocket", message: "use HTTP for /responses", final: true}
+	}
+	return nil
+}
+
+// tokens are the credentials the client showed.
+func (v *visit) tokens() []string {
+	tokens := provider.ClientTokens(v.r.Header, v.query)
+	if v.pathTok != "" && v.service != nil && v.service.PathToken && (v.r.Method == http.MethodGet || v.r.Method == http.MethodHead) {
+		tokens = append(tokens, v.pathTok)
+	}
+	return tokens
+}
+
+func holds(tokens []string, s *served) bool {
+	found := false
+	for _, t := range tokens {
+		found = s.Token.Equal(t) || found
+	}
+	return found
+}
+
+// readBody keeps the body and finds the model that the request is for.
+func (p *Proxy) readBody(v *visit) *refusal {
+	r := v.r
+	var in io.ReadCloser = r.Body
+	if r.ContentLength != 0 {
+		in = &patient{r.Body, v.w, p.o.Idle}
+	}
+	kept, err := keep(in, r.ContentLength, p.o.MaxReplay, &p.budget)
+	if err != nil {
+		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "keywheel_body_cut", message: "the request's body ended early"}
+	}
+	v.body = kept
+	v.model = modelOf(r.URL.Path, r.Header, kept)
+	return nil
+}
+
+// patient reads a client's body as long as something comes.
+type patient struct {
+	io.ReadCloser
+	w    http.ResponseWriter
+	idle time.Duration
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if d, ok := p.w.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = d.SetReadDeadline(time.Now().Add(p.idle))
+	}
+	n, err := p.ReadCloser.Read(b)
+	if err != nil {
+		if d, ok := p.w.(interface{ SetReadDeadline(time.Time) error }); ok {
+			_ = d.SetReadDeadline(time.Time{})
+		}
+	}
+	return n, err
+}
+
+// modelOf finds the model a request is for: in the path, or at the top level of
+// a JSON body, which is read no further than that.
+func modelOf(path string, h http.Header, b *body) string {
+	if m := provider.PathModel(path); m != "" {
+		return m
+	}
+	if len(b.mem) == 0 || b.mem[0] != '{' && !strings.HasPrefix(h.Get("Content-Type"), "application/json") {
+		return ""
+	}
+	m := gjson.GetBytes(b.mem, "model")
+	if m.Type != gjson.String || len(m.Str) > 256 {
+		return ""
+	}
+	return m.Str
+}
+
+// rewrite applies the service's aliases and defaults to a JSON body.
+func (v *visit) rewrite() {
+	s, b := v.service, v.body
+	if b.rest != nil || b.file != nil || len(b.mem) == 0 || b.mem[0] != '{' || len(s.Aliases) == 0 && len(s.Defaults) == 0 {
+		return
+	}
+	text := b.mem
+	if name, ok := s.Aliases[v.model]; ok {
+		if changed, err := sjson.SetBytes(text, "model", name); err == nil {
+			text, v.model = changed, name
+		}
+	}
+	for name, value := range s.Defaults {
+		path := gjson.Escape(name)
+		if !gjson.GetBytes(text, path).Exists() {
+			if changed, err := sjson.SetBytes(text, path, value); err == nil {
+				text = changed
+			}
+		}
+	}
+	if &text[0] != &b.mem[0] || len(text) != len(b.mem) {
+		b.replace(text)
+	}
+}
+
+// pass sends the request upstream and its answer back.
+func (p *Proxy) pass(v *visit) {
+	v.rewrite()
+	r, s := v.r, v.service
+	er := &engine.Request{ID: requestID(), Service: s.Name, Method: r.Method, Path: v.path, Model: v.model}
+	er.Scope, er.Repeatable = provider.Describe(r.Method, v.path)
+	if s.scope != "" {
+		er.Scope = s.scope
+	}
+	if len(s.Limits) > 0 || v.body.size > 0 {
+		er.Tokens = v.body.size / 4
+	}
+	o := &outgoing{method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), body: v.body}
+	for name, values := range r.Header {
+		o.header[name] = values
+	}
+	if isWebSocket(r) {
+		p.upgrade(v, er, o)
+		return
+	}
+	dropHopByHop(o.header)
+	if te := r.Header.Get("Te"); strings.Contains(te, "trailers") {
+		o.header["Te"] = []string{"trailers"}
+	}
+	decodable(o.header)
+	for name, value := range s.Headers {
+		o.header[http.CanonicalHeaderKey(name)] = []string{value}
+	}
+	if len(r.Trailer) > 0 {
+		o.trailer = r.Trailer
+	}
+	res, err := p.sender.send(r.Context(), er, o)
+	if err != nil {
+		if !gone(r.Context()) {
+			refusalOf(err).write(v.w, dialectOf(v.path, s.provider), er.ID)
+		}
+		return
+	}
+	v.redirectHere(res.Header)
+	if !relay(v.w, res, p.o.Idle) {
+		// The connection breaks, so that nobody takes half an answer for whole.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// decodable leaves of Accept-Encoding what keywheel can decode, so that an
+// error's body can be read and redacted.
+func decodable(h http.Header) {
+	all := h["Accept-Encoding"]
+	if all == nil {
+		return
+	}
+	var keep []string
+	for part := range strings.SplitSeq(strings.Join(all, ","), ",") {
+		switch name, _, _ := strings.Cut(strings.TrimSpace(part), ";"); strings.ToLower(strings.TrimSpace(name)) {
+		case "gzip", "deflate", "identity":
+			keep = append(keep, strings.TrimSpace(part))
+		}
+	}
+	if len(keep) == 0 {
+		keep = []string{"identity"}
+	}
+	h["Accept-Encoding"] = []string{strings.Join(keep, ", ")}
+}
+
+// upgrade passes a WebSocket through with the key set.
+func (p *Proxy) upgrade(v *visit, er *engine.Request, o *outgoing) {
+	for name, value := range v.service.Headers {
+		o.header[http.CanonicalHeaderKey(name)] = []string{value}
+	}
+	(&httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			// Only the upgrade itself is needed: the sender makes the rest.
+			pr.Out.URL = &url.URL{Scheme: "http", Host: "upstream"}
+		},
+		Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			o.header["Connection"], o.header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+			res, err := p.sender.send(req.Context(), er, o)
+			if err == nil {
+				v.redirectHere(res.Header)
+				for name := range res.Header {
+					if ofOneKey(name) {
+						delete(res.Header, name)
+					}
+				}
+			}
+			return res, err
+		}),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			refusalOf(err).write(w, dialectOf(v.path, v.service.provider), er.ID)
+		},
+	}).ServeHTTP(v.w, v.r)
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// pointers are the headers that hold absolute URLs of the upstream.
+var pointers = []string{"Location", "Link", "X-Goog-Upload-Url"}
+
+// redirectHere makes absolute URLs of the upstream point at the proxy: else the
+// client would go there with its own token.
+func (v *visit) redirectHere(h http.Header) {
+	for _, name := range pointers {
+		for i, value := range h[name] {
+			scheme := "http://"
+			if v.r.TLS != nil {
+				scheme = "https://"
+			}
+			for _, up := range v.service.upstream {
+				value = strings.ReplaceAll(value, up+"/", scheme+v.r.Host+"/"+v.service.Name+"/~/")
+			}
+			h[name][i] = value
+		}
+	}
+}
+
+// healthz answers whether every required service can serve.
+func (p *Proxy) healthz(w http.ResponseWriter) {
+	status, down := http.StatusOK, []string{}
+	for _, s := range p.engine.Snapshot().Services {
+		if s.Health == engine.HealthDown && !s.Planned {
+			down = append(down, s.Name)
+			if s.Required {
+				status = http.StatusServiceUnavailable
+			}
+		}
+	}
+	text, _ := json.Marshal(map[string]any{"ok": status == http.StatusOK, "down": down})
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n'))
+}
+
+// models answers the root's GET /v1/models with the models that are routed.
+func (p *Proxy) models(w http.ResponseWriter) {
+	type model struct {
+		ID      string `json:"id"`
+		Object  string `json:"object"`
+		Created int64  `json:"created"`
+		OwnedBy string `json:"owned_by"`
+	}
+	list := []model{}
+	for _, name := range p.names {
+		for _, m := range p.services[name].Models {
+			list = append(list, model{m, "model", p.started.Unix(), name})
+		}
+	}
+	text, _ := json.Marshal(map[string]any{"object": "list", "data": list})
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	_, _ = w.Write(text)
+}
+
+// requestID is short enough to read aloud and long enough for a day's traffic.
+func requestID() string {
+	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
+	var b [10]byte
+	n := rand.Uint64()
+	for i := range b {
+		b[i] = digits[n&31]
+		n >>= 5
+	}
+	return string(b[:])
+}
+
+func isWebSocket(r *http.Request) bool {
+	return r.Header["Upgrade"] != nil && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+// dotted reports whether a path has a segment that moves up or stays.
+func dotted(path string) bool {
+	if !strings.Contains(path, "/.") {
+		return false
+	}
+	for seg := range strings.SplitSeq(path, "/") {
+		if seg == "." || seg == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// hideToken takes a token out of a path that bears one.
+func hideToken(path string) string {
+	if rest, ok := strings.CutPrefix(path, "/t/"); ok {
+		_, path, _ = strings.Cut(rest, "/")
+		return "/t/****/" + path
+	}
+	return path
+}
+
+func hostName(hostport string) string {
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		hostport = h
+	}
+	return strings.ToLower(strings.Trim(hostport, "[]"))
+}
+
+func loopback(name string) bool {
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(name)
+	return ip != nil && ip.IsLoopback()
+}
+
+// Probe makes the provider's free call that tests a key, and says what the
+// answer means. It reports false where the provider has no such call.
+func (p *Proxy) Probe(ctx context.Context, k *engine.Key) (engine.Verdict, bool) {
+	t, err := p.sender.target(k)
+	if err != nil {
+		return engine.Verdict{}, false
+	}
+	req, err := t.provider.Test(k)
+	if err != nil || req == nil {
+		return engine.Verdict{}, false
+	}
+	res, err := p.sender.transport(k).RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return provider.Lost(req.Method, req.URL.Path, lostWords(err)), true
+	}
+	defer res.Body.Close()
+	text := readError(res, k)
+	return t.provider.Judge(provider.Answer{Method: req.Method, Path: req.URL.Path, Status: res.StatusCode, Header: res.Header, Body: text}), true
+}

@@ -1,0 +1,224 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"keywheel/engine"
+	"keywheel/engine/provider"
+)
+
+// usageTail is how much of the end of a body is looked through for its usage.
+const usageTail = 2 << 10
+
+// answerBody is the body of an answer that counts. It passes everything through
+// as it comes, ends when upstream is silent for too long, and settles its lease
+// when it is closed.
+type answerBody struct {
+	io.ReadCloser
+	lease  *engine.Lease
+	parent context.Context // the client's
+	cancel context.CancelCauseFunc
+	watch  *time.Timer
+	idle   time.Duration
+	usage  bool // look for usage
+	tail   []byte
+	err    error // how reading ended; nil while it has not
+	closed sync.Once
+}
+
+func (a *answerBody) Read(p []byte) (int, error) {
+	n, err := a.ReadCloser.Read(p)
+	if n > 0 && a.usage {
+		a.remember(p[:n])
+	}
+	if err == nil {
+		a.watch.Reset(a.idle)
+		return n, nil
+	}
+	a.err = err
+	return n, err
+}
+
+// remember keeps the end of what passes.
+func (a *answerBody) remember(p []byte) {
+	if a.tail == nil {
+		a.tail = tails.Get().(*[usageTail]byte)[:0]
+	}
+	if len(p) >= usageTail {
+		a.tail = append(a.tail[:0], p[len(p)-usageTail:]...)
+		return
+	}
+	if over := len(a.tail) + len(p) - usageTail; over > 0 {
+		a.tail = a.tail[:copy(a.tail, a.tail[over:])]
+	}
+	a.tail = append(a.tail, p...)
+}
+
+var tails = sync.Pool{New: func() any { return new([usageTail]byte) }}
+
+// Close ends the answer and settles its lease. A body that was not read to its
+// end is one whose client left.
+func (a *answerBody) Close() error {
+	err := a.ReadCloser.Close()
+	a.closed.Do(func() {
+		a.watch.Stop()
+		a.cancel(nil)
+		var u engine.Usage
+		if a.tail != nil {
+			u = provider.ReadUsage(a.tail)
+			tails.Put((*[usageTail]byte)(a.tail[:usageTail]))
+			a.tail = nil
+		}
+		cut := a.err
+		switch {
+		case cut == io.EOF:
+			cut = nil
+		case cut == nil, a.parent.Err() != nil:
+			cut = engine.ErrClientLeft
+		default:
+			cut = errors.New(lostWords(cut))
+		}
+		a.lease.Close(u, cut)
+	})
+	return err
+}
+
+// discard drops an answer whose request goes to another key.
+func (a *answerBody) discard() {
+	a.watch.Stop()
+	_ = a.ReadCloser.Close()
+	a.cancel(nil)
+}
+
+// upgraded is a connection that is no longer HTTP: both ways pass, however
+// silent they are.
+type upgraded struct {
+	answer *answerBody
+	io.ReadWriteCloser
+}
+
+func (u *upgraded) Read(p []byte) (int, error) {
+	n, err := u.ReadWriteCloser.Read(p)
+	if err != nil {
+		// However an upgraded connection ends, it was served.
+		u.answer.err = io.EOF
+	}
+	return n, err
+}
+
+func (u *upgraded) Close() error {
+	if u.answer.err == nil {
+		u.answer.err = io.EOF
+	}
+	return u.answer.Close()
+}
+
+var copyBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+
+// hopByHop are the headers of a connection, not of a message.
+var hopByHop = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
+	"Transfer-Encoding", "Upgrade"}
+
+// dropHopByHop deletes them, and those that Connection names.
+func dropHopByHop(h http.Header) {
+	for _, v := range h["Connection"] {
+		for name := range strings.SplitSeq(v, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				h.Del(name)
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+}
+
+// ofOneKey reports whether a header speaks of one key alone: told to the client
+// of a pool it would be untrue.
+func ofOneKey(name string) bool {
+	return strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-") ||
+		name == "Ratelimit" || strings.HasPrefix(name, "Ratelimit-") || name == "Set-Cookie" ||
+		name == "Openai-Organization" || name == "Openai-Project" || name == "Anthropic-Organization-Id"
+}
+
+// writeDeadliner is the part of net/http's response writer that bounds a write.
+type writeDeadliner interface{ SetWriteDeadline(time.Time) error }
+
+// relay passes an answer to the client, each chunk at once, and closes it. It
+// reports whether the client has all of it; false breaks the connection.
+func relay(w http.ResponseWriter, res *http.Response, idle time.Duration) (whole bool) {
+	defer res.Body.Close()
+	h := w.Header()
+	dropHopByHop(res.Header)
+	for name, values := range res.Header {
+		if !ofOneKey(name) {
+			h[name] = values
+		}
+	}
+	announced := len(res.Trailer)
+	for name := range res.Trailer {
+		h.Add("Trailer", name)
+	}
+	deadline, _ := w.(writeDeadliner)
+	extend := func() {
+		if deadline != nil {
+			_ = deadline.SetWriteDeadline(time.Now().Add(idle))
+		}
+	}
+	extend()
+	w.WriteHeader(res.StatusCode)
+	// What has no length is a stream: its head and each chunk go at once.
+	flusher, _ := w.(http.Flusher)
+	stream := res.ContentLength < 0 && flusher != nil
+	if stream {
+		flusher.Flush()
+	}
+	buf := copyBuffers.Get().(*[16 << 10]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		n, err := res.Body.Read(buf[:])
+		if n > 0 {
+			extend()
+			if _, werr := w.Write(buf[:n]); werr != nil {
+				return false
+			}
+			if stream {
+				flusher.Flush()
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return false
+		}
+	}
+	prefix := ""
+	if len(res.Trailer) != announced {
+		prefix = http.TrailerPrefix
+	}
+	for name, values := range res.Trailer {
+		for _, v := range values {
+			h.Add(prefix+name, v)
+		}
+	}
+	return true
+}
+
+// attemptWords are the usual numbers of attempts, so that most answers need no
+// allocation for theirs.
+var attemptWords = [...][]string{{"0"}, {"1"}, {"2"}, {"3"}, {"4"}}
+
+func attempts(n int) []string {
+	if n < len(attemptWords) {
+		return attemptWords[n][:1:1]
+	}
+	return []string{strconv.Itoa(n)}
+}

@@ -1,0 +1,400 @@
+package proxy
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"keywheel/engine"
+	"keywheel/engine/provider"
+)
+
+// maxErrorBody is how much of an error's body is read, judged and redacted.
+const maxErrorBody = 64 << 10
+
+// Timeouts bound what an upstream may take.
+type Timeouts struct {
+	// Header is from the request's last byte to the answer's head.
+	Header time.Duration
+	// Idle is the longest silence within a body, either way.
+	Idle time.Duration
+}
+
+// Transport is an http.RoundTripper that sends each request with a key of a
+// service, and again with the next key when one is rejected: the caller sees
+// only the answer that counts. Whatever credentials a request bears are taken
+// out. Its URL's path is mapped as the proxy maps what follows a service's
+// name; host and scheme are the key's.
+//
+// When no key can serve, RoundTrip returns an *engine.NoKeyError.
+type Transport struct {
+	Engine *engine.Engine
+	// Service is whose keys serve.
+	Service string
+	// Base sends; nil is [NewBase] with its defaults.
+	Base http.RoundTripper
+	Timeouts
+	// MaxReplay bounds the bodies that are kept to be sent again, in bytes;
+	// 0 is 64 MiB.
+	MaxReplay int64
+
+	once   sync.Once
+	sender *sender
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.once.Do(func() {
+		base := t.Base
+		if base == nil {
+			base, _ = NewBase(BaseOptions{})
+		}
+		t.sender = &sender{engine: t.Engine, base: base, timeouts: t.Timeouts.orDefault()}
+	})
+	limit := t.MaxReplay
+	if limit == 0 {
+		limit = 64 << 20
+	}
+	total := &budget{}
+	total.left.Store(limit)
+	length := req.ContentLength
+	if req.Body != nil && length == 0 {
+		length = -1
+	}
+	kept, err := keep(req.Body, length, limit, total)
+	if err != nil {
+		return nil, err
+	}
+	path := req.URL.EscapedPath()
+	o := &outgoing{method: req.Method, path: path, query: provider.StripQuery(req.URL.RawQuery), header: req.Header.Clone(), body: kept, trailer: req.Trailer}
+	r := &engine.Request{ID: requestID(), Service: t.Service, Method: req.Method, Path: path, Model: modelOf(path, req.Header, kept)}
+	r.Scope, r.Repeatable = provider.Describe(req.Method, path)
+	res, err := t.sender.send(req.Context(), r, o)
+	kept.drop()
+	if res != nil {
+		res.Request = req
+	}
+	return res, err
+}
+
+func (t Timeouts) orDefault() Timeouts {
+	if t.Header == 0 {
+		t.Header = 10 * time.Minute
+	}
+	if t.Idle == 0 {
+		t.Idle = 5 * time.Minute
+	}
+	return t
+}
+
+// outgoing is a request as it goes upstream, but for what depends on the key.
+type outgoing struct {
+	method string
+	path   string // percent-encoded, as the client sent it behind the service
+	query  string
+	header http.Header // without hop-by-hop headers
+	body   *body
+	// trailer is filled when the client's body has been read.
+	trailer http.Header
+}
+
+// sender sends requests with the keys the engine chooses.
+type sender struct {
+	engine   *engine.Engine
+	base     http.RoundTripper
+	byKey    map[string]http.RoundTripper // keys with a way out of their own
+	timeouts Timeouts
+	targets  sync.Map // *engine.Key -> *target
+}
+
+// target is what a key's configuration says of where its requests go.
+type target struct {
+	url      *url.URL
+	provider *provider.Provider
+}
+
+func (s *sender) target(k *engine.Key) (*target, error) {
+	if t, ok := s.targets.Load(k); ok {
+		return t.(*target), nil
+	}
+	u, err := url.Parse(k.BaseURL)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("key %s has no usable base URL", k.Name)
+	}
+	p, ok := provider.Lookup(k.Kind)
+	if !ok {
+		p, _ = provider.Lookup("generic")
+	}
+	t := &target{u, p}
+	s.targets.Store(k, t)
+	return t, nil
+}
+
+// TooLargeError says that a key was rejected and the request's body was too
+// large to be kept for another: the client may send it again.
+type TooLargeError struct{ Key string }
+
+func (err *TooLargeError) Error() string {
+	return fmt.Sprintf("key %s was rejected, and the body is too large to be sent again from here: send it again (`max_replay` is the bound)", err.Key)
+}
+
+// LostError says that upstream gave no answer.
+type LostError struct{ Provider, What string }
+
+func (err *LostError) Error() string { return fmt.Sprintf("%s gave no answer: %s", err.Provider, err.What) }
+
+// send sends the request with one key after the other until an answer counts.
+// Closing that answer's body settles its lease.
+func (s *sender) send(ctx context.Context, r *engine.Request, o *outgoing) (*http.Response, error) {
+	r.Once = !o.body.repeatable()
+	for {
+		lease, err := s.engine.Acquire(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		res, again, err := s.attempt(ctx, r, o, lease)
+		if !again {
+			return res, err
+		}
+	}
+}
+
+// attempt sends the request with one key. again asks for another: then there is
+// neither an answer nor an error.
+func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, lease *engine.Lease) (res *http.Response, again bool, err error) {
+	key := lease.Key()
+	t, err := s.target(key)
+	if err != nil {
+		lease.Judge(provider.Lost(o.method, r.Path, err.Error()))
+		lease.Close(engine.Usage{}, err)
+		return nil, false, err
+	}
+	a := &answerBody{lease: lease, parent: ctx, idle: s.timeouts.Idle}
+	actx, cancel := context.WithCancelCause(ctx)
+	a.cancel = cancel
+	a.watch = time.AfterFunc(s.timeouts.Header, func() { cancel(errSilent) })
+
+	res, err = s.transport(key).RoundTrip(o.request(actx, t, key))
+	if err != nil {
+		a.watch.Stop()
+		return s.lost(ctx, actx, r, lease, err, cancel)
+	}
+	a.ReadCloser = res.Body
+	a.watch.Reset(a.idle)
+	v := engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: res.StatusCode}}
+	if res.StatusCode >= 400 {
+		text := readError(res, key)
+		a.ReadCloser = res.Body
+		v = t.provider.Judge(provider.Answer{Method: o.method, Path: r.Path, Status: res.StatusCode, Header: res.Header, Body: text})
+	}
+	if lease.Judge(v) {
+		a.discard()
+		return nil, true, nil
+	}
+	if r.Once && rejects(v.Kind) {
+		a.discard()
+		lease.Close(engine.Usage{}, nil)
+		return nil, false, &TooLargeError{key.Name}
+	}
+	redactHeader(res.Header, key)
+	a.usage = v.Kind == engine.OK && readable(res.Header)
+	res.Body = a
+	if rw, ok := a.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {
+		a.watch.Stop()
+		res.Body = &upgraded{a, rw}
+	}
+	res.Header["X-Keywheel-Key"] = []string{key.Name}
+	res.Header["X-Keywheel-Attempts"] = attempts(r.Attempts())
+	res.Header["X-Keywheel-Request"] = []string{r.ID}
+	return res, false, nil
+}
+
+// rejects reports whether a verdict is a key's affair, not the client's.
+func rejects(k engine.Kind) bool {
+	return k == engine.RateLimited || k == engine.QuotaExhausted || k == engine.InvalidKey
+}
+
+func (s *sender) transport(k *engine.Key) http.RoundTripper {
+	if t, ok := s.byKey[k.Name]; ok {
+		return t
+	}
+	return s.base
+}
+
+// lost judges an attempt that got no answer.
+func (s *sender) lost(ctx, actx context.Context, r *engine.Request, lease *engine.Lease, err error, cancel context.CancelCauseFunc) (*http.Response, bool, error) {
+	defer cancel(nil)
+	if ctx.Err() != nil {
+		lease.Close(engine.Usage{}, engine.ErrClientLeft)
+		return nil, false, ctx.Err()
+	}
+	if cause := context.Cause(actx); cause != nil {
+		err = cause
+	}
+	what := lostWords(err)
+	if lease.Judge(provider.Lost(r.Method, r.Path, what)) {
+		return nil, true, nil
+	}
+	lost := &LostError{lease.Key().Provider, what}
+	lease.Close(engine.Usage{}, lost)
+	return nil, false, lost
+}
+
+var errSilent = errors.New("silent for too long")
+
+// lostWords says why there was no answer without saying anything of addresses
+// that could bear a secret.
+func lostWords(err error) string {
+	var dns *net.DNSError
+	var op *net.OpError
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.Is(err, errSilent):
+		return "silent for too long"
+	case errors.As(err, &dns):
+		return "its name was not found"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "connection reset"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection closed"
+	case errors.As(err, &op) && op.Op == "dial":
+		return "could not connect"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "timeout"
+	case strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "x509: "):
+		return "TLS failed"
+	default:
+		return "not a proper answer"
+	}
+}
+
+// request builds the request for one key.
+func (o *outgoing) request(ctx context.Context, t *target, k *engine.Key) *http.Request {
+	u := *t.url
+	u.RawPath = t.provider.Target(t.url.Path, o.path)
+	u.Path = u.RawPath
+	if strings.IndexByte(u.RawPath, '%') >= 0 {
+		if p, err := url.PathUnescape(u.RawPath); err == nil {
+			u.Path = p
+		}
+	} else {
+		u.RawPath = ""
+	}
+	u.RawQuery = o.query
+	h := make(http.Header, len(o.header)+2)
+	for name, values := range o.header {
+		h[name] = values
+	}
+	place := t.provider.Strip(h)
+	t.provider.Authorize(h, k, place)
+	if h["User-Agent"] == nil {
+		h["User-Agent"] = noUserAgent // net/http would add its own
+	}
+	req := (&http.Request{Method: o.method, URL: &u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h,
+		ContentLength: o.body.length, Trailer: o.trailer}).WithContext(ctx)
+	if req.Body = o.body.open(); req.Body == nil {
+		return req
+	}
+	if o.trailer != nil {
+		req.ContentLength = -1
+	}
+	if o.body.repeatable() {
+		// net/http itself repeats a request whose connection broke before
+		// anything was sent.
+		req.GetBody = func() (io.ReadCloser, error) { return o.body.open(), nil }
+	}
+	return req
+}
+
+var noUserAgent = []string{""}
+
+// readError reads the start of an error's body, decodes it, and takes the key
+// out of it, so that it can be judged and shown. What is longer is cut.
+func readError(res *http.Response, k *engine.Key) []byte {
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
+	_ = res.Body.Close()
+	text, decoded := decode(raw, res.Header.Get("Content-Encoding"))
+	if decoded {
+		delete(res.Header, "Content-Encoding")
+	}
+	text = redact(text, k)
+	if err != nil && len(text) == 0 {
+		text = []byte(`{"error":{"message":"the provider's error could not be read","type":"upstream_error"}}`)
+	}
+	res.Body = io.NopCloser(bytes.NewReader(text))
+	res.ContentLength = int64(len(text))
+	res.TransferEncoding = nil
+	if res.Request == nil || res.Request.Method != http.MethodHead {
+		res.Header["Content-Length"] = []string{strconv.Itoa(len(text))}
+	}
+	return text
+}
+
+// decode undoes a content encoding. A body that cannot be read could hide a
+// key, so it is dropped.
+func decode(raw []byte, encoding string) (text []byte, decoded bool) {
+	var r io.Reader
+	var err error
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "identity":
+		return raw, false
+	case "gzip", "x-gzip":
+		r, err = gzip.NewReader(bytes.NewReader(raw))
+	case "deflate":
+		r, err = zlib.NewReader(bytes.NewReader(raw))
+	default:
+		return nil, true
+	}
+	if err != nil {
+		return nil, true
+	}
+	text, _ = io.ReadAll(io.LimitReader(r, maxErrorBody))
+	return text, true
+}
+
+// redact puts the key's name where its secret stood.
+func redact(text []byte, k *engine.Key) []byte {
+	secret := []byte(k.Secret.Reveal())
+	if len(secret) == 0 || !bytes.Contains(text, secret) {
+		return text
+	}
+	return bytes.ReplaceAll(text, secret, []byte("[key "+k.Name+"]"))
+}
+
+// redactHeader is redact for a head.
+func redactHeader(h http.Header, k *engine.Key) {
+	secret := k.Secret.Reveal()
+	if secret == "" {
+		return
+	}
+	for name, values := range h {
+		for i, v := range values {
+			if strings.Contains(v, secret) {
+				h[name][i] = strings.ReplaceAll(v, secret, "[key "+k.Name+"]")
+			}
+		}
+	}
+}
+
+// readable reports whether usage can be read from a body with this head.
+func readable(h http.Header) bool {
+	if enc := h["Content-Encoding"]; len(enc) > 0 && enc[0] != "identity" {
+		return false
+	}
+	ct := h["Content-Type"]
+	return len(ct) > 0 && (strings.HasPrefix(ct[0], "application/json") || strings.HasPrefix(ct[0], "text/event-stream"))
+}
