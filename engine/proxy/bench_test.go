@@ -164,7 +164,6 @@ func BenchmarkProxyStream(b *testing.B) {
 	}
 }
 
-
 // openStreams opens n streams by hand, so that the client takes next to no
 // memory, and waits for the first chunk of each.
 func openStreams(tb testing.TB, addr string, n int) []net.Conn {

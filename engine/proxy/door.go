@@ -659,8 +659,13 @@ func loopback(name string) bool {
 }
 
 // Probe makes the provider's free call that tests a key, and says what the
-// answer means. It reports false where the provider has no such call.
-func (p *Proxy) Probe(ctx context.Context, k *engine.Key) (engine.Verdict, bool) {
+// answer means. It reports false where there is no such key or call.
+func (p *Proxy) Probe(ctx context.Context, key string) (engine.Verdict, bool) {
+	i := slices.IndexFunc(p.o.Keys, func(k engine.Key) bool { return k.Name == key })
+	if i < 0 {
+		return engine.Verdict{}, false
+	}
+	k := &p.o.Keys[i]
 	t, err := p.sender.target(k)
 	if err != nil {
 		return engine.Verdict{}, false

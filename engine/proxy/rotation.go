@@ -153,7 +153,9 @@ func (err *TooLargeError) Error() string {
 // LostError says that upstream gave no answer.
 type LostError struct{ Provider, What string }
 
-func (err *LostError) Error() string { return fmt.Sprintf("%s gave no answer: %s", err.Provider, err.What) }
+func (err *LostError) Error() string {
+	return fmt.Sprintf("%s gave no answer: %s", err.Provider, err.What)
+}
 
 // send sends the request with one key after the other until an answer counts.
 // Closing that answer's body settles its lease.

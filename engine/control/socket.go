@@ -1,0 +1,148 @@
+// Package control is how another process sees and steers a running keywheel:
+// HTTP and JSON over a unix socket that only its owner may use. [Server] is
+// the running side, [Client] its twin of the engine.
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// LookupEnv reads the environment.
+type LookupEnv func(string) (string, bool)
+
+// demoPrefix begins the name of a demo's socket, so that a demo is not taken
+// for the real thing.
+const demoPrefix = "demo-"
+
+// dirs are where sockets live: the runtime directory, else the state directory.
+func dirs(env LookupEnv) []string {
+	var list []string
+	if d, ok := env("XDG_RUNTIME_DIR"); ok && d != "" {
+		list = append(list, filepath.Join(d, "keywheel"))
+	}
+	if d, ok := env("XDG_STATE_HOME"); ok && d != "" {
+		list = append(list, filepath.Join(d, "keywheel"))
+	} else if home, ok := env("HOME"); ok && home != "" {
+		list = append(list, filepath.Join(home, ".local", "state", "keywheel"))
+	}
+	return list
+}
+
+// Path is where the socket of an instance that listens on port belongs.
+func Path(env LookupEnv, port string, demo bool) (string, error) {
+	if p, ok := env("KEYWHEEL_SOCKET"); ok && p != "" {
+		return p, nil
+	}
+	list := dirs(env)
+	if len(list) == 0 {
+		return "", errors.New("there is no place for the control socket: set XDG_RUNTIME_DIR or HOME, or say --socket")
+	}
+	name := port + ".sock"
+	if demo {
+		name = demoPrefix + name
+	}
+	return filepath.Join(list[0], name), nil
+}
+
+// NoInstanceError says that no running keywheel was found.
+type NoInstanceError struct{ Looked []string }
+
+func (err *NoInstanceError) Error() string {
+	return fmt.Sprintf("no keywheel is running (looked in %s): start `keywheel` or `keywheel serve`, or say --socket", strings.Join(err.Looked, ", "))
+}
+
+// SeveralError says that more than one is running.
+type SeveralError struct{ Sockets []string }
+
+func (err *SeveralError) Error() string {
+	return "several keywheels are running; say which with --socket:\n  " + strings.Join(err.Sockets, "\n  ")
+}
+
+// Find finds the socket of the one running instance: the one named by
+// $KEYWHEEL_SOCKET, else the only one that answers. A demo is found when
+// nothing else runs. The error is a [*NoInstanceError] or a [*SeveralError].
+func Find(env LookupEnv) (string, error) {
+	if p, ok := env("KEYWHEEL_SOCKET"); ok && p != "" {
+		return p, nil
+	}
+	var real, demos []string
+	for _, dir := range dirs(env) {
+		found, _ := filepath.Glob(filepath.Join(dir, "*.sock"))
+		for _, f := range found {
+			switch {
+			case !answers(f):
+			case strings.HasPrefix(filepath.Base(f), demoPrefix):
+				demos = append(demos, f)
+			default:
+				real = append(real, f)
+			}
+		}
+	}
+	if len(real) == 0 {
+		real = demos
+	}
+	slices.Sort(real)
+	switch len(real) {
+	case 0:
+		return "", &NoInstanceError{dirs(env)}
+	case 1:
+		return real[0], nil
+	default:
+		return "", &SeveralError{real}
+	}
+}
+
+func answers(path string) bool {
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+// Listen makes the socket, 0600 in a 0700 directory, in place of a stale one.
+// That another instance is alive on it is an error.
+func Listen(path string) (net.Listener, error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	// Two that start at once must not take each other's socket for stale.
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	if info, err := os.Lstat(path); err == nil {
+		switch {
+		case info.Mode()&os.ModeSocket == 0:
+			return nil, fmt.Errorf("control socket: %s is there and is not a socket", path)
+		case answers(path):
+			return nil, fmt.Errorf("control socket: another keywheel is alive on %s", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("control socket: %w", err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return l, nil
+}

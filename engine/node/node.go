@@ -1,0 +1,219 @@
+// Package node is one running keywheel: engine, proxy and control socket
+// started and stopped together.
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"keywheel/engine"
+	"keywheel/engine/config"
+	"keywheel/engine/control"
+	"keywheel/engine/provider"
+	"keywheel/engine/proxy"
+)
+
+// Options are how a node is started.
+type Options struct {
+	Config *config.Config
+	// Log is told of every event, and of requests refused at the door; nil is
+	// nobody.
+	Log *slog.Logger
+	// Socket is the control socket's path; "" is none.
+	Socket string
+	// Seed makes the engine's jitter repeatable; 0 does not.
+	Seed uint64
+}
+
+// Node is a running keywheel. It is what the monitor watches and steers.
+type Node struct {
+	engine  *engine.Engine
+	proxy   *proxy.Proxy
+	log     *slog.Logger
+	addr    string
+	server  *http.Server
+	control *control.Server
+	stop    context.CancelFunc
+	tasks   sync.WaitGroup
+	served  chan error
+}
+
+// PortInUseError says that somebody else listens where keywheel should.
+type PortInUseError struct{ Addr string }
+
+func (err *PortInUseError) Error() string {
+	_, port, _ := net.SplitHostPort(err.Addr)
+	return fmt.Sprintf("%s is in use. Is keywheel running already? `keywheel status` tells; else `lsof -nP -iTCP:%s -sTCP:LISTEN` names who has it. Another address: `listen` in the config, or --listen", err.Addr, port)
+}
+
+// Start starts everything. When it returns, the listener takes requests.
+func Start(o Options) (*Node, error) {
+	cfg := o.Config
+	keys := append([]engine.Key(nil), cfg.Engine.Keys...)
+	for i := range keys {
+		p, ok := provider.Lookup(keys[i].Kind)
+		keys[i].CanTest = ok && p.TestPath != ""
+	}
+	var options []engine.Option
+	if o.Seed != 0 {
+		options = append(options, engine.WithSeed(o.Seed))
+	}
+	e, err := engine.New(engine.Config{Keys: keys, Services: cfg.Engine.Services}, options...)
+	if err != nil {
+		return nil, err
+	}
+	log := o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	p, err := proxy.New(e, proxy.Options{Services: cfg.Engine.Services, Keys: keys, AllowHosts: cfg.AllowHosts, CORSOrigins: cfg.CORSOrigins,
+		Timeouts: proxy.Timeouts{Header: cfg.HeaderTimeout, Idle: cfg.IdleTimeout}, Dial: cfg.DialTimeout,
+		MaxReplay: cfg.MaxReplay, MaxReplayTotal: cfg.MaxReplayTotal,
+		Log: func(r proxy.Refused) {
+			log.Warn("refused at the door", "status", r.Status, "why", r.Why, "from", r.From, "method", r.Method, "path", r.Path)
+		}})
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, &PortInUseError{cfg.Listen}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
+	}
+	n := &Node{engine: e, proxy: p, log: log, addr: l.Addr().String(), served: make(chan error, 1)}
+	if o.Socket != "" {
+		cl, err := control.Listen(o.Socket)
+		if err != nil {
+			_ = l.Close()
+			return nil, err
+		}
+		n.control = control.Serve(cl, n)
+	}
+	n.server = &http.Server{
+		Handler:           p,
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    256 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if cfg.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+		if err != nil {
+			_ = l.Close()
+			n.closeControl()
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	n.stop = stop
+	n.tasks.Go(func() { n.follow(ctx) })
+	n.tasks.Go(func() {
+		if err := n.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			n.served <- err
+		}
+		close(n.served)
+	})
+	return n, nil
+}
+
+// Addr is where clients come in, host:port.
+func (n *Node) Addr() string { return n.addr }
+
+// Failed delivers the error by which the listener ended on its own, and is
+// closed when it ended as asked.
+func (n *Node) Failed() <-chan error { return n.served }
+
+// Snapshot is everything there is to see now.
+func (n *Node) Snapshot() engine.Snapshot {
+	s := n.engine.Snapshot()
+	s.Proxy.Listen = n.addr
+	s.Proxy.ClientErrors += n.proxy.Refusals()
+	return s
+}
+
+// Events are those after a sequence number, the oldest first.
+func (n *Node) Events(after uint64) []engine.Event { return n.engine.Events(after) }
+
+// Do carries out an operator's action.
+func (n *Node) Do(a engine.Action) (engine.Result, error) { return n.engine.Do(a) }
+
+// Stop drains: new requests are refused, those under way finish, as long as
+// ctx allows. Then everything ends.
+func (n *Node) Stop(ctx context.Context) error {
+	n.proxy.Drain()
+	err := n.server.Shutdown(ctx)
+	if err != nil {
+		_ = n.server.Close()
+		err = fmt.Errorf("%d requests were still in flight and were cut", n.engine.Snapshot().Proxy.InFlight)
+	}
+	n.stop()
+	n.tasks.Wait()
+	n.closeControl()
+	return err
+}
+
+func (n *Node) closeControl() {
+	if n.control != nil {
+		_ = n.control.Close()
+	}
+}
+
+// levels are the events that are not plain news.
+var levels = map[engine.EventKind]slog.Level{engine.EventHold: slog.LevelWarn, engine.EventDown: slog.LevelError, engine.EventIncident: slog.LevelWarn}
+
+// follow logs every event and makes the test calls that the engine asks for.
+func (n *Node) follow(ctx context.Context) {
+	after := uint64(0)
+	for {
+		list, err := n.engine.Wait(ctx, after)
+		if err != nil {
+			return
+		}
+		for _, ev := range list {
+			after = ev.Seq
+			attrs := []any{"event", string(ev.Kind), "by", ev.By}
+			if ev.Service != "" {
+				attrs = append(attrs, "service", ev.Service)
+			}
+			if ev.Key != "" {
+				attrs = append(attrs, "key", ev.Key)
+			}
+			n.log.Log(ctx, levels[ev.Kind], ev.Text, attrs...)
+			if ev.Kind == engine.EventProbe {
+				n.tasks.Go(func() { n.probe(ctx, ev.Key) })
+			}
+		}
+	}
+}
+
+// probe asks a key's provider whether the key is valid, up to three times while
+// the call itself fails.
+func (n *Node) probe(ctx context.Context, name string) {
+	for pause := time.Second; pause < 10*time.Second; pause *= 3 {
+		callCtx, cancel := context.WithTimeout(ctx, 15*time.Second)
+		v, ok := n.proxy.Probe(callCtx, name)
+		cancel()
+		if !ok || ctx.Err() != nil {
+			return
+		}
+		n.engine.Tested(name, v)
+		if v.Kind != engine.UpstreamFault {
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
