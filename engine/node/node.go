@@ -99,13 +99,8 @@ func Start(o Options) (*Node, error) {
 		}
 		n.control = control.Serve(cl, n)
 	}
-	n.server = &http.Server{
-		Handler:           p,
-		ReadHeaderTimeout: 30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    256 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	n.server = p.Server()
+	n.server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	if cfg.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
 		if err != nil {

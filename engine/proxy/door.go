@@ -162,6 +162,17 @@ func (p *Proxy) Drain() { p.draining.Store(true) }
 // Refusals is how many requests were turned away at the door.
 func (p *Proxy) Refusals() int64 { return p.refused.Load() }
 
+// Server is an http.Server for the proxy, with the bounds that keep a bad client
+// from taking more than its share. The caller sets its ErrorLog and serves it.
+func (p *Proxy) Server() *http.Server {
+	return &http.Server{
+		Handler:           p,
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    256 << 10,
+	}
+}
+
 // visit is one client request on its way in.
 type visit struct {
 	w       http.ResponseWriter
@@ -382,6 +393,7 @@ func (p *Proxy) readBody(v *visit) *refusal {
 	}
 	kept, err := keep(in, r.ContentLength, p.o.MaxReplay, &p.budget)
 	if err != nil {
+		v.w.Header().Set("Connection", "close")
 		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "keywheel_body_cut", message: "the request's body ended early"}
 	}
 	v.body = kept
@@ -401,7 +413,7 @@ func (p *patient) Read(b []byte) (int, error) {
 		_ = d.SetReadDeadline(time.Now().Add(p.idle))
 	}
 	n, err := p.ReadCloser.Read(b)
-	if err != nil {
+	if err == io.EOF { // else the connection is of no more use
 		if d, ok := p.w.(interface{ SetReadDeadline(time.Time) error }); ok {
 			_ = d.SetReadDeadline(time.Time{})
 		}

@@ -98,27 +98,13 @@ func (a *answerBody) discard() {
 }
 
 // upgraded is a connection that is no longer HTTP: both ways pass, however
-// silent they are.
+// silent they are, and however it ends it was served.
 type upgraded struct {
-	answer *answerBody
 	io.ReadWriteCloser
+	answer *answerBody
 }
 
-func (u *upgraded) Read(p []byte) (int, error) {
-	n, err := u.ReadWriteCloser.Read(p)
-	if err != nil {
-		// However an upgraded connection ends, it was served.
-		u.answer.err = io.EOF
-	}
-	return n, err
-}
-
-func (u *upgraded) Close() error {
-	if u.answer.err == nil {
-		u.answer.err = io.EOF
-	}
-	return u.answer.Close()
-}
+func (u *upgraded) Close() error { return u.answer.Close() }
 
 var copyBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 

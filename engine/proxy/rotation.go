@@ -215,7 +215,8 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 	res.Body = a
 	if rw, ok := a.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {
 		a.watch.Stop()
-		res.Body = &upgraded{a, rw}
+		a.err = io.EOF
+		res.Body = &upgraded{rw, a}
 	}
 	res.Header["X-Keywheel-Key"] = []string{key.Name}
 	res.Header["X-Keywheel-Attempts"] = attempts(r.Attempts())
