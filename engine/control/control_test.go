@@ -1,0 +1,180 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"keywheel/engine"
+)
+
+// source is an engine that remembers what it was asked.
+type source struct {
+	mu      sync.Mutex
+	actions []engine.Action
+}
+
+func (s *source) Snapshot() engine.Snapshot {
+	return engine.Snapshot{Version: 1, Services: []engine.ServiceStatus{{Name: "svc"}}, Keys: []engine.KeyStatus{{Name: "k1", State: engine.Revoked}}}
+}
+
+func (s *source) Events(after uint64) []engine.Event {
+	if after >= 2 {
+		return nil
+	}
+	return []engine.Event{{Seq: 2, Kind: engine.EventDown, Text: "down"}}
+}
+
+func (s *source) Do(a engine.Action) (engine.Result, error) {
+	if a.Key == "bad" {
+		return engine.Result{}, errors.New("there is no key \"bad\"")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.actions = append(s.actions, a)
+	return engine.Result{Text: "done", Undoable: true}, nil
+}
+
+func serve(t *testing.T) (*Client, *source, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "dir", "5399.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := &source{}
+	s := Serve(l, src)
+	t.Cleanup(func() { _ = s.Close() })
+	return NewClient(path), src, path
+}
+
+func TestThereAndBack(t *testing.T) {
+	t.Parallel()
+	c, src, path := serve(t)
+	ctx := context.Background()
+	s, err := c.Snapshot(ctx)
+	if err != nil || s.Version != 1 || s.Services[0].Name != "svc" || s.Keys[0].State != engine.Revoked {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for after, want := range map[uint64]int{0: 1, 2: 0} {
+		if list, err := c.Events(ctx, after); err != nil || len(list) != want {
+			t.Errorf("after %d: %v, %v", after, list, err)
+		}
+	}
+	if r, err := c.Do(ctx, engine.Action{Verb: engine.VerbDisable, Key: "k1", ForS: 60, By: "somebody else"}); err != nil || r.Text != "done" || !r.Undoable {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if a := src.actions[0]; a.Verb != engine.VerbDisable || a.Key != "k1" || a.ForS != 60 || a.By == "somebody else" || a.By == "" {
+		t.Errorf("arrived as %+v", a)
+	}
+	if _, err := c.Do(ctx, engine.Action{Verb: engine.VerbDisable, Key: "bad"}); err == nil || err.Error() != "there is no key \"bad\"" {
+		t.Errorf("got %v", err)
+	}
+	for want, at := range map[os.FileMode]string{0o600: path, 0o700: filepath.Dir(path)} {
+		if info, err := os.Stat(at); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v; want %v", at, info.Mode().Perm(), err, want)
+		}
+	}
+}
+
+func TestWhatTheSocketDoesNotTake(t *testing.T) {
+	t.Parallel()
+	c, src, _ := serve(t)
+	for _, r := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"POST", "/v1/actions", `{"verb":"disable","key":"k1","unknown":1}`, 400},
+		{"POST", "/v1/actions", `{"verb":`, 400},
+		{"POST", "/v1/actions", strings.Repeat("x", 100<<10), 400},
+		{"GET", "/v1/events?after=-1", "", 400},
+		{"GET", "/v1/nothing", "", 404},
+		{"DELETE", "/v1/snapshot", "", 405},
+	} {
+		req, _ := http.NewRequest(r.method, "http://keywheel"+r.path, strings.NewReader(r.body))
+		res, err := c.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != r.status {
+			t.Errorf("%s %s: %d, want %d", r.method, r.path, res.StatusCode, r.status)
+		}
+	}
+	if len(src.actions) > 0 {
+		t.Errorf("carried out %+v", src.actions)
+	}
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	env := func(name string) (string, bool) {
+		return dir, name == "XDG_RUNTIME_DIR"
+	}
+	var none *NoInstanceError
+	if _, err := Find(env); !errors.As(err, &none) {
+		t.Errorf("nothing runs: %v", err)
+	}
+	open := func(port string, demo bool) string {
+		path, err := Path(env, port, demo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := Listen(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := Serve(l, &source{})
+		t.Cleanup(func() { _ = s.Close() })
+		return path
+	}
+	demo := open("1234", true)
+	if got, err := Find(env); got != demo {
+		t.Errorf("only a demo runs: %q, %v", got, err)
+	}
+	first := open("5399", false)
+	if got, err := Find(env); got != first {
+		t.Errorf("one runs beside a demo: %q, %v", got, err)
+	}
+	open("5400", false)
+	var several *SeveralError
+	if _, err := Find(env); !errors.As(err, &several) || len(several.Sockets) != 2 {
+		t.Errorf("two run: %v", err)
+	}
+	named := func(name string) (string, bool) { return "/x/y.sock", name == "KEYWHEEL_SOCKET" }
+	if got, err := Find(named); got != "/x/y.sock" || err != nil {
+		t.Errorf("named: %q, %v", got, err)
+	}
+}
+
+func TestListen(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "5399.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another keywheel is alive") {
+		t.Errorf("over a live one: %v", err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = l.Close() // as after kill -9: the socket stays behind
+	l, err = Listen(path)
+	if err != nil {
+		t.Fatalf("over a stale one: %v", err)
+	}
+	_ = l.Close()
+	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(path); err == nil {
+		t.Error("a file that is no socket was taken away")
+	}
+}
