@@ -29,6 +29,9 @@ type Request struct {
 	// Repeatable is whether it may be sent again after an answer that does not
 	// tell whether it was carried out. See DESIGN section 4, "safe to repeat".
 	Repeatable bool
+	// Once is set when the request cannot be sent again at all, whatever the
+	// answer: its body was not kept.
+	Once bool
 
 	svc      *service
 	began    time.Time

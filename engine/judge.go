@@ -79,6 +79,7 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 		again = r.Repeatable && r.faults < 2 && e.another(r, now)
 	}
 	e.endTrials(l, now)
+	again = again && !r.Once
 	if again {
 		e.release(l, Usage{}, now)
 	}

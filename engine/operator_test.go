@@ -149,7 +149,7 @@ func TestActionsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	for want, a := range map[string]Action{
 		`there is no key "k9", did you mean "k1"?`:               {Verb: VerbDisable, Key: "k9"},
-		`there is no service "svcc", did you mean "svc"?`:         {Verb: VerbRotate, Service: "svcc"},
+		`there is no service "svcc", did you mean "svc"?`:        {Verb: VerbRotate, Service: "svcc"},
 		`there is no action "explode"`:                           {Verb: "explode"},
 		`rotate needs a service`:                                 {Verb: VerbRotate},
 		`disable needs a key`:                                    {Verb: VerbDisable},

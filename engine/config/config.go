@@ -1,0 +1,124 @@
+// Package config makes an [engine.Config] of a TOML file, of LLM_MODEL_CONFIGS
+// and of the simple variables (API_KEY, API_BASE, ...). Whatever is wrong is
+// reported at once, each with file, line and the nearest right name.
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+
+	"keywheel/engine"
+)
+
+// Options say where a configuration is looked for.
+type Options struct {
+	// Path is the config file; "" looks at $KEYWHEEL_CONFIG, ./keywheel.toml
+	// and $XDG_CONFIG_HOME/keywheel/keywheel.toml.
+	Path string
+	// Dir is the working directory; "" is that of the process.
+	Dir string
+	// LookupEnv is the environment; nil is that of the process. It is called
+	// from several goroutines.
+	LookupEnv func(string) (string, bool)
+	// Listen is the address of a flag; it beats the file's. "" is none.
+	Listen string
+	// Keyring looks into the keyring; nil is the system's.
+	Keyring func(service, user string) (string, error)
+	// Now is when keys are looked at for their expiry; zero is the clock.
+	Now time.Time
+}
+
+// Config is all that one keywheel runs by.
+type Config struct {
+	// Path is the file in force; "" when all comes from the environment.
+	Path string
+	// Listen is where clients come in.
+	Listen string
+	// Patience is how long a request may wait for a key, all attempts together.
+	Patience time.Duration
+	// MaxWaiting is how many requests may wait at once.
+	MaxWaiting int
+	// MaxReplay is the largest body that is kept for a repeat, MaxReplayTotal
+	// what all of them may take together.
+	MaxReplay      int64
+	MaxReplayTotal int64
+	// DialTimeout, HeaderTimeout and IdleTimeout are how long an upstream may
+	// take to be reached, to begin its answer, and to be silent within it.
+	DialTimeout   time.Duration
+	HeaderTimeout time.Duration
+	IdleTimeout   time.Duration
+	// AllowHosts are names, beside loopback's, that clients may call us by.
+	AllowHosts []string
+	// CORSOrigins are the web pages that may call us.
+	CORSOrigins []string
+	// TLSCert and TLSKey are files; "" is plain HTTP.
+	TLSCert string
+	TLSKey  string
+	// ASCII draws the screen without box characters.
+	ASCII  bool
+	Engine engine.Config
+	// Warnings are what is odd and not wrong.
+	Warnings []Problem
+	// Sources tell what was taken from where, one line each.
+	Sources []string
+}
+
+// Defaults is a configuration with nothing in it but the defaults.
+func Defaults() *Config {
+	return &Config{
+		Listen:         "127.0.0.1:5399",
+		Patience:       10 * time.Second,
+		MaxWaiting:     1024,
+		MaxReplay:      64 << 20,
+		MaxReplayTotal: 1 << 30,
+		DialTimeout:    10 * time.Second,
+		HeaderTimeout:  10 * time.Minute,
+		IdleTimeout:    5 * time.Minute,
+	}
+}
+
+// Load reads the configuration from all its sources. The error is an [Errors],
+// a [*NotFoundError], or says that the file asked for cannot be read. Beside an
+// [Errors] the Config holds what could be understood, to be looked at (its
+// Warnings) and not to be run.
+func Load(o Options) (*Config, error) {
+	if o.LookupEnv == nil {
+		o.LookupEnv = os.LookupEnv
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	if o.Dir == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, err
+		}
+		o.Dir = dir
+	}
+	file, looked, err := find(o)
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{Options: o, config: Defaults(), dir: o.Dir, keyAt: map[string]declared{}, serviceAt: map[string]declared{}}
+	if l.config.Path = file; file != "" {
+		l.dir = filepath.Dir(file)
+	}
+	l.readDotenv()
+	if file != "" {
+		l.readTOML()
+	}
+	if !l.broken {
+		l.readEnvironment()
+		l.checkDotenv()
+		if file == "" && !l.anyVariable {
+			return nil, &NotFoundError{append(looked, l.dotenv.file, "LLM_MODEL_CONFIGS and API_KEY in the environment")}
+		}
+		l.checkAll()
+	}
+	l.config.Warnings = inOrder(l.warnings)
+	if len(l.errors) > 0 {
+		return l.config, Errors(inOrder(l.errors))
+	}
+	return l.config, nil
+}

@@ -1,0 +1,74 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong, or that should be known, in one line.
+type Problem struct {
+	// File is the file as the person knows it, or the variable.
+	File string
+	// Line counts from 1; 0 is the whole file.
+	Line int
+	Text string
+}
+
+// String gives "keywheel.toml:12: keys.main: unknown setting ...".
+func (p Problem) String() string {
+	switch {
+	case p.File == "":
+		return p.Text
+	case p.Line == 0:
+		return p.File + ": " + p.Text
+	default:
+		return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text)
+	}
+}
+
+// Errors is all that is wrong with a configuration.
+type Errors []Problem
+
+// Error gives one line for each.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, p := range e {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// NotFoundError says that there is no configuration at all, neither a file nor
+// any of the variables.
+type NotFoundError struct {
+	// Looked are the places that were looked at.
+	Looked []string
+}
+
+// Error says where it looked and what to try.
+func (e *NotFoundError) Error() string {
+	return "no configuration found. Looked for\n  " + strings.Join(e.Looked, "\n  ") + `
+Try one of
+  keywheel demo      see it work on simulated providers, without any key
+  keywheel init      paste a key and get a config
+  keywheel import    turn a .env file into a config`
+}
+
+// report gathers problems from all sources.
+type report struct {
+	errors   []Problem
+	warnings []Problem
+}
+
+func (r *report) error(p Problem) { r.errors = append(r.errors, p) }
+func (r *report) warn(p Problem)  { r.warnings = append(r.warnings, p) }
+
+// inOrder sorts by file and line, without repeating any.
+func inOrder(list []Problem) []Problem {
+	slices.SortStableFunc(list, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+	return slices.Compact(list)
+}
