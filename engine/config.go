@@ -43,11 +43,11 @@ type Key struct {
 	CAFile   string
 	// Insecure allows an upstream on plain HTTP beyond loopback.
 	Insecure bool
-	// AuthHeader is the header a generic provider's key goes into; "" is
-	// Authorization. AuthPrefix stands before the key ("Bearer ").
+	// AuthHeader is the header the key goes into, AuthPrefix what stands before
+	// it ("Bearer "); "" is where the provider reads keys.
 	AuthHeader string
 	AuthPrefix string
-	// CanTest is true when the provider has a free call that tests the key.
+	// CanTest is true if the provider has a free call that tests the key.
 	CanTest bool
 	// Source is where the key is declared ("keywheel.toml:12").
 	Source string
