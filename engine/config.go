@@ -59,10 +59,12 @@ const (
 	RoundRobin = "round-robin"
 	// Failover stays on one key until it cannot serve.
 	Failover = "failover"
+	// Headroom serves with the key that has the most room under its limits.
+	Headroom = "headroom"
 )
 
 // Strategies lists the strategies there are, the default first.
-var Strategies = []string{RoundRobin, Failover}
+var Strategies = []string{RoundRobin, Failover, Headroom}
 
 // Service is one consumer of keys.
 type Service struct {

@@ -100,4 +100,36 @@ func (failover) pick(t *tier, q *query) int {
 	return -1
 }
 
-var strategies = map[string]strategy{"": roundRobin{}, RoundRobin: roundRobin{}, Failover: failover{}}
+// headroom serves with the key that has the most room left under its tightest
+// limit; keys with equal room take turns.
+type headroom struct{}
+
+func (headroom) pick(t *tier, q *query) int {
+	best, room, n := -1, -1.0, len(t.members)
+	for off := range n {
+		i := (t.next + off) % n
+		if m := &t.members[i]; q.can(m) {
+			if r := m.key.cred.room(q); r > room {
+				best, room = i, r
+			}
+		}
+	}
+	if best >= 0 {
+		t.next = (best + 1) % n
+	}
+	return best
+}
+
+// room is the share of the credential's tightest limit that is left, 1 without
+// limits.
+func (c *credential) room(q *query) float64 {
+	least := 1.0
+	for _, b := range c.books {
+		if q.need(b) >= 0 {
+			least = min(least, b.Remaining(q.now)/b.Amount)
+		}
+	}
+	return least
+}
+
+var strategies = map[string]strategy{"": roundRobin{}, RoundRobin: roundRobin{}, Failover: failover{}, Headroom: headroom{}}

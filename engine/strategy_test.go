@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"keywheel/engine/quota"
 )
 
 func TestRoundRobinServesInTheOrderWritten(t *testing.T) {
@@ -104,5 +106,21 @@ func TestScopesAndLimitsChooseToo(t *testing.T) {
 		if got := serve(t, e); got == "k1" {
 			t.Error("a video-only key served chat")
 		}
+	}
+}
+
+func TestHeadroomServesWhereMostIsLeft(t *testing.T) {
+	t.Parallel()
+	e := testEngine(t, 2, Headroom, func(c *Config) {
+		for i, n := range []float64{30, 10} {
+			c.Keys[i].Limits = []quota.Limit{{Unit: quota.Requests, Amount: n, Calendar: "day", Source: "config"}}
+		}
+	})
+	count := map[string]int{}
+	for range 20 {
+		count[serve(t, e)]++
+	}
+	if count["k1"] != 15 || count["k2"] != 5 {
+		t.Errorf("limits of 30 and 10 a day: 20 requests went %v", count)
 	}
 }

@@ -101,11 +101,8 @@ func knownKind(kind string) string {
 }
 
 func knownStrategy(name string) string {
-	switch {
-	case slices.Contains(engine.Strategies, name):
+	if slices.Contains(engine.Strategies, name) {
 		return ""
-	case name == "headroom" || name == "affinity":
-		return fmt.Sprintf("%q is not supported by this version; use %s", name, strings.Join(engine.Strategies, " or "))
 	}
 	return fmt.Sprintf("%q is unknown%s", name, orList(name, engine.Strategies))
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"keywheel/engine"
 	"keywheel/engine/quota"
 )
 
@@ -318,9 +319,26 @@ func limitAmount(v any, unit quota.Unit) (amount float64, wrong string) {
 	return amount, ""
 }
 
-// unsupported is a setting that this version does not know what to do with.
-func unsupported[T any]() setter[T] {
-	return func(d *document, s spot, _ any, _ *T) { d.fail(s, "is not supported by this version") }
+// later is a setting that is read, so that a config written for later versions
+// works, and that does nothing in this one: that is said. set reads it; nil
+// takes anything.
+func later[T any](set setter[T]) setter[T] {
+	return func(d *document, s spot, v any, to *T) {
+		d.hint(s, "is taken, but has no effect in this version")
+		if set != nil {
+			set(d, s, v, to)
+		}
+	}
+}
+
+// readStrategy reads a service's strategy. Affinity is served in turn until it is
+// there.
+func readStrategy(d *document, s spot, v any, to *serviceDecl) {
+	if v == "affinity" {
+		d.hint(s, "%q has no effect in this version: its keys serve in turn", v)
+		v = engine.RoundRobin
+	}
+	text(func(s *serviceDecl) *string { return &s.service.Strategy }, knownStrategy)(d, s, v, to)
 }
 
 // nested is a table with settings of its own.

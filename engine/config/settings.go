@@ -44,8 +44,8 @@ type (
 // topSettings are the settings outside of any table, and the tables.
 var topSettings = settings[fileDecl]{
 	"listen":           text(func(f *fileDecl) *string { return &f.config.Listen }, listenAddress),
-	"patience":         duration(func(f *fileDecl) *time.Duration { return &f.config.Patience }, 0),
-	"max_waiting":      whole(func(f *fileDecl) *int { return &f.config.MaxWaiting }, 0),
+	"patience":         later(duration(func(f *fileDecl) *time.Duration { return &f.config.Patience }, 0)),
+	"max_waiting":      later(whole(func(f *fileDecl) *int { return &f.config.MaxWaiting }, 0)),
 	"max_replay":       size(func(f *fileDecl) *int64 { return &f.config.MaxReplay }),
 	"max_replay_total": size(func(f *fileDecl) *int64 { return &f.config.MaxReplayTotal }),
 	"dial_timeout":     duration(func(f *fileDecl) *time.Duration { return &f.config.DialTimeout }, time.Millisecond),
@@ -59,9 +59,9 @@ var topSettings = settings[fileDecl]{
 	"keys":             tables(addKey, keySettings("secret")),
 	"keysets":          tables(addKeyset, keySettings("secrets")),
 	"services":         tables(addService, serviceSettings),
-	"prices_file":      unsupported[fileDecl](),
-	"prices":           unsupported[fileDecl](),
-	"alerts":           unsupported[fileDecl](),
+	"prices_file":      later[fileDecl](nil),
+	"prices":           later[fileDecl](nil),
+	"alerts":           later[fileDecl](nil),
 }
 
 var tlsSettings = settings[tlsDecl]{
@@ -104,7 +104,7 @@ var serviceSettings = settings[serviceDecl]{
 	"needs":          texts(func(s *serviceDecl) *[]string { return &s.service.Needs }, scopeName),
 	"keys":           texts(func(s *serviceDecl) *[]string { return &s.service.Keys }, notEmpty),
 	"fallback":       texts(func(s *serviceDecl) *[]string { return &s.service.Fallback }, notEmpty),
-	"strategy":       text(func(s *serviceDecl) *string { return &s.service.Strategy }, knownStrategy),
+	"strategy":       readStrategy,
 	"token":          text(func(s *serviceDecl) *string { return &s.service.TokenRef }, reference),
 	"limits":         limits(func(s *serviceDecl) *[]quota.Limit { return &s.service.Limits }),
 	"models":         texts(func(s *serviceDecl) *[]string { return &s.service.Models }, notEmpty),
@@ -113,7 +113,7 @@ var serviceSettings = settings[serviceDecl]{
 	"headers":        pairs(func(s *serviceDecl) *map[string]string { return &s.service.Headers }, headerPair),
 	"allow":          texts(func(s *serviceDecl) *[]string { return &s.service.Allow }, allowPattern),
 	"path_token":     flag(func(s *serviceDecl) *bool { return &s.service.PathToken }),
-	"fallback_after": unsupported[serviceDecl](),
+	"fallback_after": later[serviceDecl](nil),
 }
 
 func addProvider(f *fileDecl, name string, p path) *providerDecl {

@@ -166,6 +166,8 @@ planned = true
 	}
 	same(t, "services", tiers, []string{"ui[main] [] false", "set[set-2] [set-1] false", "all[set-1 set-2] [] false", "g[g] [] true"})
 	same(t, "warnings", strs(c.Warnings), []string{
+		"keywheel.toml:3: patience is taken, but has no effect in this version",
+		"keywheel.toml:4: max_waiting is taken, but has no effect in this version",
 		"keywheel.toml:72: services.set: keys: all are of account team-b, so when it is out of quota none is left",
 		"keywheel.toml:77: services.all: keys: all are of account team-b, so when it is out of quota none is left",
 	})
@@ -204,12 +206,8 @@ func TestProblems(t *testing.T) {
 		{"unknown in a key", add("scop = [\"chat\"]"), `4: keys.main: unknown setting "scop", did you mean "scopes"?`},
 		{"quoted name", one + "[keys.\"a b\"]\nscop = 1\nsecret=\"env:KEY2\"\nprovider=\"openai\"\n", `7: keys."a b": unknown setting "scop", did you mean "scopes"?|6: keys."a b": the name must be of letters, digits, . _ - and begin with a letter or digit`},
 		{"control characters", one + "[keys.\"a\\u001b[31m\"]\nsecret=\"env:KEY2\"\nprovider=\"openai\"\n", `6: keys."a\x1b[31m": the name must be of letters, digits, . _ - and begin with a letter or digit`},
-		{"not supported, top", one + "[alerts]\nx = 1\n", `6: alerts is not supported by this version`},
-		{"not supported, prices", "prices_file = \"x\"\n" + one + "[prices]\n", `1: prices_file is not supported by this version|7: prices is not supported by this version`},
-		{"not supported, service", one + "fallback_after = \"5s\"\n", `6: services.ui: fallback_after is not supported by this version`},
-		{"not supported, strategy", one + "strategy = \"headroom\"\n", `6: services.ui: strategy "headroom" is not supported by this version; use round-robin or failover`},
 		{"unknown strategy", one + "strategy = \"roundrobin\"\n", `6: services.ui: strategy "roundrobin" is unknown, did you mean "round-robin"?`},
-		{"strategy far off", one + "strategy = \"best\"\n", `6: services.ui: strategy "best" is unknown; there are round-robin, failover`},
+		{"strategy far off", one + "strategy = \"best\"\n", `6: services.ui: strategy "best" is unknown; there are round-robin, failover, headroom`},
 		{"weight a string", add("weight = \"2\""), `4: keys.main: weight must be a whole number, not a string`},
 		{"weight with a point", add("weight = 1.5"), `4: keys.main: weight must be a whole number, not a number`},
 		{"weight zero", add("weight = 0"), `4: keys.main: weight must be a whole number from 1 to 2147483647`},
@@ -415,7 +413,7 @@ expires = "soon"
 [keys.b]
 [services.T]
 keys = ["a", "c"]
-strategy = "affinity"
+strategy = "sometimes"
 `
 	_, err := setup{files: map[string]string{"keywheel.toml": toml}}.load(t)
 	errs, ok := err.(Errors)
@@ -469,4 +467,26 @@ func FuzzTOML(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What later versions will do is taken, and it is said that it does nothing yet.
+func TestForLaterVersions(t *testing.T) {
+	t.Parallel()
+	const toml = "patience = \"5s\"\nprices_file = \"x\"\n" + one + "fallback_after = \"5s\"\nstrategy = \"affinity\"\n[alerts]\nx = 1\n[prices]\n"
+	c, err := setup{env: map[string]string{"KEY": fake}, files: map[string]string{"keywheel.toml": toml}}.load(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, w := range c.Warnings {
+		if strings.Contains(w.Text, "no effect in this version") {
+			said = append(said, fmt.Sprint(w.Line))
+		}
+	}
+	if got := strings.Join(said, " "); got != "1 2 8 9 10 12" {
+		t.Errorf("warned of lines %s\n%v", got, c.Warnings)
+	}
+	if c.Patience != 5*time.Second || c.Engine.Services[0].Strategy != engine.RoundRobin {
+		t.Errorf("patience %v, strategy %q", c.Patience, c.Engine.Services[0].Strategy)
+	}
 }
