@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keywheel/engine"
+)
+
+// verb is one operator action on the command line.
+type verb struct {
+	use, short string
+	args       cobra.PositionalArgs
+	// action makes the action of the arguments.
+	action func(args []string) engine.Action
+	// lasting verbs take --for, reasoned ones --reason.
+	lasting, reasoned bool
+	// target verbs take --to KEY.
+	target bool
+	// either takes a key's name or a service's: which is asked of the instance.
+	either bool
+}
+
+func onKey(v engine.Verb) func([]string) engine.Action {
+	return func(args []string) engine.Action { return engine.Action{Verb: v, Key: args[0]} }
+}
+
+func onService(v engine.Verb) func([]string) engine.Action {
+	return func(args []string) engine.Action { return engine.Action{Verb: v, Service: args[0]} }
+}
+
+var verbs = []verb{
+	{use: "rotate SERVICE", short: "Move a service to its next key", args: cobra.ExactArgs(1), action: onService(engine.VerbRotate), target: true},
+	{use: "pin SERVICE KEY", short: "Serve a service with this key alone", args: cobra.ExactArgs(2), lasting: true,
+		action: func(a []string) engine.Action { return engine.Action{Verb: engine.VerbPin, Service: a[0], Key: a[1]} }},
+	{use: "unpin SERVICE", short: "End a pin", args: cobra.ExactArgs(1), action: onService(engine.VerbUnpin)},
+	{use: "disable KEY", short: "Take a key out everywhere", args: cobra.ExactArgs(1), action: onKey(engine.VerbDisable), lasting: true, reasoned: true},
+	{use: "enable KEY", short: "Let a disabled or draining key serve again", args: cobra.ExactArgs(1), action: onKey(engine.VerbEnable)},
+	{use: "drain KEY", short: "Give a key no new requests; those under way finish", args: cobra.ExactArgs(1), action: onKey(engine.VerbDrain)},
+	{use: "fail KEY", short: "Mark a key failed and move on", args: cobra.ExactArgs(1), action: onKey(engine.VerbFail), reasoned: true},
+	{use: "lift KEY|SERVICE", short: "Lift what holds a key, or all keys of a service", args: cobra.ExactArgs(1), action: onKey(engine.VerbLift), either: true},
+	{use: "reset KEY|SERVICE", short: "Lift holds and zero the counters", args: cobra.ExactArgs(1), action: onKey(engine.VerbReset), either: true},
+	{use: "undo", short: "Take the last operator action back", args: cobra.NoArgs,
+		action: func([]string) engine.Action { return engine.Action{Verb: engine.VerbUndo} }},
+}
+
+// actionCommands are the verbs as commands that ask the running instance.
+func actionCommands(f *flags) []*cobra.Command {
+	var list []*cobra.Command
+	for _, v := range verbs {
+		var lasts, reason, to string
+		c := &cobra.Command{Use: v.use, Short: v.short, Args: v.args, RunE: func(c *cobra.Command, args []string) error {
+			a := v.action(args)
+			a.Reason = reason
+			if to != "" {
+				a.Key = to
+			}
+			if lasts != "" {
+				d, err := time.ParseDuration(lasts)
+				if err != nil || d <= 0 {
+					return usageError{fmt.Errorf("--for %s: want a duration such as 90s, 2h or 24h", lasts)}
+				}
+				a.ForS = d.Seconds()
+			}
+			client, err := f.client()
+			if err != nil {
+				return err
+			}
+			if v.either {
+				s, err := client.Snapshot(c.Context())
+				if err != nil {
+					return err
+				}
+				for _, sv := range s.Services {
+					if sv.Name == a.Key && !hasKey(s, a.Key) {
+						a.Service, a.Key = a.Key, ""
+						break
+					}
+				}
+			}
+			r, err := client.Do(c.Context(), a)
+			if err != nil {
+				return err
+			}
+			fmt.Println(r.Text)
+			return nil
+		}}
+		if v.lasting {
+			c.Flags().StringVar(&lasts, "for", "", "how long: 90s, 2h, 24h (default: until a person ends it)")
+		}
+		if v.reasoned {
+			c.Flags().StringVar(&reason, "reason", "", "why, for the timeline")
+		}
+		if v.target {
+			c.Flags().StringVar(&to, "to", "", "the key to move to")
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+func hasKey(s engine.Snapshot, name string) bool {
+	for _, k := range s.Keys {
+		if k.Name == name {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"keywheel/engine/node"
+	"keywheel/tui"
+)
+
+// runMonitor runs proxy and monitor on the user's config.
+func runMonitor(ctx context.Context, f *flags) error {
+	cfg, err := f.load()
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.Warnings {
+		fmt.Fprintln(os.Stderr, "keywheel: warning:", w)
+	}
+	n, err := start(f, cfg, nil, 0, false)
+	if err != nil {
+		return err
+	}
+	err = monitor(ctx, n, "", cfg.ASCII)
+	drain, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if busy := n.Snapshot().Proxy.InFlight; busy > 0 {
+		fmt.Fprintf(os.Stderr, "keywheel: draining, %d in flight\n", busy)
+	}
+	if stopErr := n.Stop(drain); err == nil {
+		err = stopErr
+	}
+	return err
+}
+
+// monitor shows a node until the person quits, the terminal is lost, or the
+// listener fails.
+func monitor(ctx context.Context, n *node.Node, notice string, ascii bool) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ended := make(chan struct{})
+	go func() {
+		select {
+		case err := <-n.Failed():
+			cancel(err)
+		case <-ended:
+		}
+	}()
+	defer close(ended)
+	return tui.Run(ctx, n, tui.Options{Own: true, ASCII: ascii, Notice: notice})
+}
+
+// waitForSignal runs a node without a screen.
+func waitForSignal(ctx context.Context, n *node.Node) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	select {
+	case err := <-n.Failed():
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = n.Stop(drain)
+	return nil
+}

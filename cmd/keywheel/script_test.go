@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"keywheel": main})
+}
+
+// TestScripts runs the verbs as a person would, in the real program.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			// A socket's path must be short: not the script's own directory.
+			dir, err := os.MkdirTemp("", "kw")
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { _ = os.RemoveAll(dir) })
+			e.Setenv("XDG_RUNTIME_DIR", dir)
+			e.Setenv("HOME", dir)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			_, port, _ := net.SplitHostPort(l.Addr().String())
+			e.Setenv("PORT", port)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// await waits until a running instance answers.
+			"await": func(ts *testscript.TestScript, _ bool, _ []string) {
+				for range 400 {
+					found, _ := filepath.Glob(filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), "keywheel", "*.sock"))
+					if len(found) > 0 {
+						if _ = ts.Exec("keywheel", "status"); strings.Contains(ts.ReadFile("stdout"), "SERVICE") {
+							return
+						}
+					}
+					time.Sleep(25 * time.Millisecond)
+				}
+				ts.Fatalf("no instance within 10 s")
+			},
+			// terminate sends SIGTERM to everything that runs in the background.
+			"terminate": func(ts *testscript.TestScript, _ bool, _ []string) {
+				for _, c := range ts.BackgroundCmds() {
+					ts.Check(c.Process.Signal(syscall.SIGTERM))
+				}
+			},
+			// exits runs a command that must end with the given code.
+			"exits": func(ts *testscript.TestScript, _ bool, args []string) {
+				err := ts.Exec(args[1], args[2:]...)
+				got := "0"
+				if err != nil {
+					got = strings.TrimPrefix(fmt.Sprint(err), "exit status ")
+				}
+				if got != args[0] {
+					ts.Fatalf("%v ended with %s, want %s", args[1:], got, args[0])
+				}
+			},
+		},
+	})
+}

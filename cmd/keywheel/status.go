@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keywheel/engine"
+)
+
+func statusCommand(f *flags) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Services and keys of the running keywheel; exit code 3 if something needs a person",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := f.client()
+			if err != nil {
+				return err
+			}
+			s, err := client.Snapshot(c.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				e := json.NewEncoder(os.Stdout)
+				e.SetIndent("", "  ")
+				err = e.Encode(s)
+			} else {
+				err = printStatus(os.Stdout, s)
+			}
+			if err == nil && needsPerson(s) {
+				err = exit(exitPerson)
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, stable and versioned")
+	return c
+}
+
+// needsPerson reports whether something will not mend itself: a service is
+// down, or a key waits for a person.
+func needsPerson(s engine.Snapshot) bool {
+	for _, sv := range s.Services {
+		if sv.Health == engine.HealthDown && !sv.Planned {
+			return true
+		}
+	}
+	for _, k := range s.Keys {
+		switch k.State {
+		case engine.Revoked, engine.Expired, engine.Missing:
+			return true
+		case engine.Exhausted:
+			if k.Until == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func printStatus(w io.Writer, s engine.Snapshot) error {
+	p := s.Proxy
+	fmt.Fprintf(w, "%s  up %s  %d requests, %.1f/s, %d in flight  clients saw %d failures, %d absorbed\n\n", p.Listen,
+		(time.Duration(s.UptimeS) * time.Second).String(), p.Requests, p.PerS, p.InFlight, p.Failures, p.Absorbed)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SERVICE\tHEALTH\tKEY IN USE\tKEYS\tREQUESTS\tFAILED\tLAST ROTATION")
+	for _, sv := range s.Services {
+		health := sv.Health
+		if sv.Planned {
+			health = "planned"
+		}
+		key := sv.KeyInUse
+		switch {
+		case sv.Pinned != "":
+			key = sv.Pinned + " (pinned)"
+		case sv.Strategy == engine.RoundRobin && sv.Usable > 1:
+			key = fmt.Sprintf("%d in turn", sv.Usable)
+		case key == "":
+			key = "none usable"
+		}
+		last := "never"
+		if r := sv.LastRotation; r != nil {
+			last = fmt.Sprintf("%s %s → %s  %s", r.At.Local().Format(time.TimeOnly), r.From, orNone(r.To), r.Cause)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d/%d\t%d\t%d\t%s\n", sv.Name, health, key, sv.Usable, len(sv.Keys)+len(sv.Fallback), sv.Requests, sv.Failures, last)
+	}
+	fmt.Fprintln(t)
+	fmt.Fprintln(t, "KEY\tSTATE\tPROVIDER\tREQUESTS\tFAILED\tSERVICES\tWHY")
+	for _, k := range s.Keys {
+		state := k.State.String()
+		if k.Draining {
+			state += ", draining"
+		}
+		why := k.Reason
+		if k.Until != nil {
+			why += ", until " + k.Until.Local().Format(time.DateTime)
+		}
+		name := k.Name
+		if len(k.Fingerprint) >= 4 {
+			name += " ·" + k.Fingerprint[:4]
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", name, state, k.Provider, k.Requests, k.Failures, strings.Join(k.Services, ", "), why)
+	}
+	return t.Flush()
+}
+
+func orNone(key string) string {
+	if key == "" {
+		return "none usable"
+	}
+	return key
+}
+
+func eventsCommand(f *flags) *cobra.Command {
+	var asJSON, follow bool
+	c := &cobra.Command{
+		Use:   "events",
+		Short: "What happened and why, the oldest first",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := f.client()
+			if err != nil {
+				return err
+			}
+			after := uint64(0)
+			for {
+				list, err := client.Events(c.Context(), after)
+				if err != nil {
+					return err
+				}
+				for _, ev := range list {
+					after = ev.Seq
+					if asJSON {
+						if err := json.NewEncoder(os.Stdout).Encode(ev); err != nil {
+							return err
+						}
+						continue
+					}
+					subject := ev.Service
+					if subject == "" {
+						subject = ev.Key
+					}
+					fmt.Printf("%s  %-12s  %-16s  %s  (by %s)\n", ev.At.Local().Format(time.DateTime), ev.Kind, subject, ev.Text, ev.By)
+				}
+				if !follow {
+					return nil
+				}
+				select {
+				case <-time.After(250 * time.Millisecond):
+				case <-c.Context().Done():
+					return nil
+				}
+			}
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	c.Flags().BoolVar(&follow, "follow", false, "go on as things happen")
+	return c
+}

@@ -1,0 +1,212 @@
+package tui
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"keywheel/engine"
+)
+
+// drawKeys draws the keys of the selected service.
+func (st *state) drawKeys(c *canvas, l *layout) {
+	b := l.keys
+	if b.h <= 0 {
+		return
+	}
+	s := st.selected()
+	if s == nil {
+		frame{title: "Keys", focused: st.focus == paneKeys, open: l.small}.draw(c, b)
+		return
+	}
+	title := s.Name + " · " + plural(len(s.keys), "key")
+	if len(st.keys) != len(s.keys) {
+		title = s.Name + " · " + grouped(len(st.keys)) + " of " + plural(len(s.keys), "key")
+	}
+	note := s.Strategy + " · " + strconv.Itoa(s.Usable) + " usable"
+	if w := stateCounts(s); w != "" && b.w >= 76 && !strings.HasPrefix(note, w) {
+		note += " · " + w
+	}
+	in := frame{title: title, note: note, focused: st.focus == paneKeys, open: l.small}.draw(c, b)
+	c.zone(zone{b, zonePane, "1"})
+	if !l.wide && !l.small {
+		head := st.keysHeading(max(in.w-2, 1))
+		n := c.lines(box{in.x + 2, in.y, max(in.w-2, 0), min(len(head), max(in.h-3, 0))}, head, 0)
+		in.y, in.h = in.y+n, in.h-n
+	}
+	if len(st.keys) == 0 {
+		text := "This service has no keys in the config."
+		if len(s.keys) > 0 {
+			text = "No key of it matches the filter."
+		}
+		c.pen(in, 0).gap(2).put(grey, text)
+		return
+	}
+	long := 4
+	for i, k := range st.keys {
+		if i > 200 {
+			break
+		}
+		long = max(long, cells(k.Name))
+	}
+	t := table[*engine.KeyStatus]{cols: st.keyColumns(s, min(long, 24)+6), rows: st.keys,
+		id: func(k *engine.KeyStatus) string { return k.Name }, selected: st.key, focused: st.focus == paneKeys,
+		offset: st.offset[paneKeys], zone: zoneKey}
+	t.draw(c, in)
+}
+
+// keysHeading says above the keys how long they last, where there is no chart
+// to say it.
+func (st *state) keysHeading(room int) [][]span {
+	s := st.selected()
+	if s == nil {
+		return nil
+	}
+	paras := st.runway(s)
+	if len(paras) == 0 {
+		return nil
+	}
+	lines := flow(paras[:1], room)
+	return lines[:min(len(lines), 2)]
+}
+
+func (st *state) keyColumns(s *service, long int) []column[*engine.KeyStatus] {
+	return []column[*engine.KeyStatus]{
+		{least: 4, cell: func(p *pen, k *engine.KeyStatus) {
+			look := st.keyLook(k)
+			p.put(pick(st.focus == paneKeys, blue|bold, grey), pick(k.Name == st.key, "▸ ", "  ")).put(look.ink, look.glyph)
+		}},
+		{head: "KEY", least: min(long, 13), best: long, cell: func(p *pen, k *engine.KeyStatus) {
+			st.keyName(p, pick(k.Name == st.key && st.focus == paneKeys, bold, plain), k.Name)
+		}},
+		{head: "QUOTA LEFT", least: 5, best: 14, gap: 1, drop: 5, cell: func(p *pen, k *engine.KeyStatus) {
+			gaugeCell(p, ofKey(k, st.now), k.PerMin)
+		}},
+		{head: "OF", least: 18, best: 26, gap: 2, drop: 8, cell: func(p *pen, k *engine.KeyStatus) {
+			if q := ofKey(k, st.now); q != nil {
+				p.put(grey, ofLimit(q.amount, q.unit, q.per, q.source)[len("of "):])
+			}
+		}},
+		{head: "RESETS", least: 6, best: 9, gap: 1, right: true, drop: 6, cell: func(p *pen, k *engine.KeyStatus) {
+			if q := ofKey(k, st.now); q != nil && !q.resets.IsZero() {
+				text := st.at(q.resets)
+				if !lasting(q.per) {
+					text = countdown(st.until(q.resets))
+				}
+				p.right(grey, text)
+				return
+			}
+			p.right(grey, "—")
+		}},
+		{head: "BURN", least: 8, best: 12, gap: 2, drop: 7, cell: func(p *pen, k *engine.KeyStatus) {
+			st.burnCell(p, k.Series, st.scene.keyTop)
+		}},
+		{head: "RATE", least: 7, gap: 1, right: true, drop: 3, cell: func(p *pen, k *engine.KeyStatus) {
+			p.right(pick(k.PerMin > 0, plain, grey), rate(k.PerMin))
+		}},
+		{head: "FAILED", least: 8, best: 14, gap: 2, drop: 4, cell: func(p *pen, k *engine.KeyStatus) {
+			failureCell(p, k.Verdicts, k.LastFailure != nil && st.now.Sub(*k.LastFailure).Minutes() < 4)
+		}},
+		{head: "STATE", least: 16, grow: 1, gap: 2, cell: func(p *pen, k *engine.KeyStatus) { st.keyState(p, s, k) }},
+	}
+}
+
+// keyLook is how a key's row begins: its state, or that little is left.
+func (st *state) keyLook(k *engine.KeyStatus) look {
+	if k.State == engine.Active {
+		if q := ofKey(k, st.now); q != nil && q.low() && lasting(q.per) {
+			return look{"▼", amber}
+		}
+		if k.Draining {
+			return look{"○", grey}
+		}
+	}
+	return lookOf(k.State)
+}
+
+// keyState says a key's state in words, its badges, when it is back, and why.
+func (st *state) keyState(p *pen, s *service, k *engine.KeyStatus) {
+	look := lookOf(k.State)
+	p.put(look.ink, k.State.String())
+	badge := func(ink ink, text string) { p.put(plain, " ").put(ink, text) }
+	if s != nil && s.Pinned == k.Name {
+		badge(blue, "◆ pinned")
+	}
+	if s != nil && s.KeyInUse == k.Name && !s.inTurn() && k.State == engine.Active {
+		badge(plain, "in use")
+	}
+	if q := ofKey(k, st.now); q != nil && q.low() && lasting(q.per) && k.State == engine.Active {
+		badge(amber, "low")
+	}
+	if k.Draining {
+		badge(yellow, "draining")
+	}
+	if k.Trial {
+		badge(cyan, "trial")
+	}
+	if s != nil && s.fallback[k.Name] {
+		badge(grey, "fallback")
+	}
+	switch k.State {
+	case engine.Active:
+		if k.InFlight > 0 {
+			p.put(grey, " · "+strconv.Itoa(k.InFlight)+" in flight")
+		}
+		if part := partHolds(k); part != "" {
+			p.put(yellow, " · not "+part)
+		}
+		return
+	case engine.Disabled:
+		if by := holdBy(k); by != "" {
+			p.put(grey, " by "+by)
+		}
+		if k.Until != nil {
+			p.put(grey, " · back in ").put(plain, countdown(st.until(*k.Until)))
+		} else if k.Since != nil {
+			p.put(grey, " at "+st.at(*k.Since)+", until enabled")
+		}
+		return
+	}
+	switch {
+	case k.Until != nil:
+		p.put(grey, " · back in ").put(bold, countdown(st.until(*k.Until)))
+	case trialAt(k) != nil:
+		p.put(grey, " · trial in ").put(bold, countdown(st.until(*trialAt(k))))
+	case !k.Trial:
+		p.put(grey, " · a person must act")
+	}
+	if k.Reason != "" {
+		p.put(grey, " · "+k.Reason)
+	}
+}
+
+// holdBy is who holds a key, "" for the engine.
+func holdBy(k *engine.KeyStatus) string {
+	for i := range k.Holds {
+		if h := &k.Holds[i]; h.State == k.State && h.By != "engine" {
+			return h.By
+		}
+	}
+	return ""
+}
+
+// partHolds names the models that a usable key may not serve.
+func partHolds(k *engine.KeyStatus) string {
+	var parts []string
+	for i := range k.Holds {
+		if m := k.Holds[i].Model; m != "" {
+			parts = append(parts, m)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// trialAt is when a held key may be tried again.
+func trialAt(k *engine.KeyStatus) *time.Time {
+	for i := range k.Holds {
+		if h := &k.Holds[i]; h.State == k.State && h.TrialAt != nil {
+			return h.TrialAt
+		}
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package tui
+
+// layout says where each part of the screen is. A part without height is not
+// shown; its room went to the others.
+type layout struct {
+	tiny    bool // only troubles in one line each
+	small   bool // one pane, no borders
+	wide    bool // more than two panes
+	header  box
+	status  box
+	banner  box
+	footer  box
+	list    box // services
+	keys    box
+	events  box
+	chart   box
+	why     box
+	banners [][]span
+}
+
+// The sizes at which the layout changes.
+const (
+	tinyWidth, tinyHeight   = 30, 8
+	smallWidth, smallHeight = 60, 16
+	wideWidth               = 110
+	hugeWidth, hugeHeight   = 170, 30
+)
+
+// layout arranges the panes for the terminal's size and what there is to show.
+func (st *state) layout() layout {
+	l := layout{}
+	if st.w < tinyWidth || st.h < tinyHeight {
+		l.tiny = true
+		return l
+	}
+	l.small = st.w < smallWidth || st.h < smallHeight
+	l.header = box{0, 0, st.w, 1}
+	l.status = box{0, 1, st.w, 1}
+	l.footer = box{0, st.h - 1, st.w, 1}
+	l.banners = st.banners(max(st.w-2, 1))
+	most := max(st.h/5, 2)
+	if l.small {
+		most = max(st.h-l.header.h-l.status.h-5, 1)
+	}
+	n := min(len(l.banners), most)
+	l.banner = box{1, 2, st.w - 2, n}
+	body := box{0, 2 + n, st.w, st.h - 3 - n}
+	switch {
+	case l.small:
+		l.one(st, body)
+	case st.w < wideWidth:
+		l.two(st, body)
+	case st.w >= hugeWidth && st.h >= hugeHeight:
+		l.huge(st, body)
+	default:
+		l.many(st, body)
+	}
+	return l
+}
+
+// one shows the pane that has the keyboard.
+func (l *layout) one(st *state, b box) {
+	switch st.focus {
+	case paneKeys:
+		l.keys = b
+	case paneTimeline:
+		l.events = b
+	default:
+		l.list = b
+	}
+}
+
+// two shows the services over the detail of the selected one.
+func (l *layout) two(st *state, b box) {
+	h := min(max(len(st.rows), 1)+3, max(b.h*11/20, 6))
+	h = min(h, b.h-5)
+	l.list = box{b.x, b.y, b.w, h}
+	rest := box{b.x, b.y + h, b.w, b.h - h}
+	if st.focus == paneTimeline {
+		l.events = rest
+		return
+	}
+	l.keys = rest
+	// Keys that need little room leave the rest to the timeline.
+	if want := max(len(st.keys), 2) + 3 + l.heading(st); want+5 <= rest.h {
+		l.keys.h = want
+		l.events = box{b.x, rest.y + want, b.w, rest.h - want}
+	}
+}
+
+// heading is how many lines stand above the keys in their pane.
+func (l *layout) heading(st *state) int {
+	if st.scene == nil || st.selected() == nil || l.wide {
+		return 0
+	}
+	return len(st.keysHeading(max(st.w-4, 1)))
+}
+
+// many shows the services over keys, timeline, chart and why.
+func (l *layout) many(st *state, b box) {
+	l.wide = true
+	h := min(max(len(st.rows), 1)+3, max(b.h*9/20, 6))
+	l.list = box{b.x, b.y, b.w, h}
+	b = box{b.x, b.y + h, b.w, b.h - h}
+	left := b.w * 11 / 20
+	right := box{b.x + left, b.y, b.w - left, b.h}
+	col := box{b.x, b.y, left, b.h}
+	if b.h < 10 {
+		l.keys, l.events = col, right
+		if st.focus != paneTimeline && b.h >= 6 {
+			l.events, l.why = box{}, right
+		}
+		return
+	}
+	l.split(st, col, right)
+}
+
+// huge has two columns with all panes.
+func (l *layout) huge(st *state, b box) {
+	l.wide = true
+	left := b.w * 29 / 50
+	col := box{b.x, b.y, left, b.h}
+	right := box{b.x + left, b.y, b.w - left, b.h}
+	h := min(max(len(st.rows), 1)+3, max(b.h*9/20, 6))
+	l.list = box{col.x, col.y, col.w, h}
+	rest := box{col.x, col.y + h, col.w, col.h - h}
+	chart := st.chartHeight(rest.w - 2)
+	chart = min(chart, rest.h-6)
+	if chart < 6 {
+		chart = 0
+	}
+	l.keys = box{rest.x, rest.y, rest.w, rest.h - chart}
+	if chart > 0 {
+		// Few keys leave room for more of the chart, up to a third of the screen.
+		l.chart = box{rest.x, rest.y + l.keys.h, rest.w, chart}
+	}
+	why := st.whyHeight(right.w - 4)
+	why = min(why, right.h*3/5)
+	l.events = box{right.x, right.y, right.w, right.h - why}
+	l.why = box{right.x, right.y + l.events.h, right.w, why}
+}
+
+// split shares two columns among keys and timeline, chart and why.
+func (l *layout) split(st *state, col, right box) {
+	keys := min(max(len(st.keys), 1)+3, max(col.h/2, 5))
+	if st.focus == paneKeys {
+		keys = min(max(len(st.keys), 1)+3, max(col.h-6, 5))
+	}
+	l.keys = box{col.x, col.y, col.w, keys}
+	l.events = box{col.x, col.y + keys, col.w, col.h - keys}
+	chart := min(st.chartHeight(right.w-2), right.h-5)
+	if chart < 6 {
+		chart = 0
+	}
+	l.chart = box{right.x, right.y, right.w, chart}
+	l.why = box{right.x, right.y + chart, right.w, right.h - chart}
+}
+
+// rows is how many rows of a list are visible.
+func (l *layout) rows(id paneID) int {
+	b := [...]box{l.list, l.keys, l.events}[id]
+	lost := 3
+	if l.small {
+		lost = 2
+	}
+	if id == paneTimeline {
+		lost--
+	}
+	return max(b.h-lost, 1)
+}
+
+// shows reports whether a pane that can have the keyboard is on the screen, or
+// would be if it had it.
+func (l *layout) shows(id paneID) bool { return id < panes }

@@ -1,0 +1,127 @@
+package tui
+
+import (
+	"sort"
+	"time"
+
+	"keywheel/engine"
+	"keywheel/tui/chart"
+)
+
+// scene is a snapshot with what the views need of it worked out once, where
+// it is fetched and not where it is drawn.
+type scene struct {
+	snap     engine.Snapshot
+	services []service
+	byName   map[string]*service
+	keys     map[string]*engine.KeyStatus
+	usable   int
+	// top is the value of a full column in the sparklines of all services.
+	top    int
+	keyTop int
+}
+
+// service is one service with its keys at hand.
+type service struct {
+	*engine.ServiceStatus
+	// keys are all its keys, those that need a person first.
+	keys []*engine.KeyStatus
+	// fallback holds the names of those that are in a lower tier.
+	fallback map[string]bool
+	states   [engine.Active + 1]int
+	pool     *pool
+	incident *engine.Incident
+	rank     rank
+}
+
+func newScene(snap engine.Snapshot) *scene {
+	sc := &scene{snap: snap, byName: make(map[string]*service, len(snap.Services)),
+		keys: make(map[string]*engine.KeyStatus, len(snap.Keys)), services: make([]service, len(snap.Services))}
+	high := 0
+	for i := range snap.Keys {
+		k := &snap.Keys[i]
+		sc.keys[k.Name] = k
+		if k.Usable() {
+			sc.usable++
+		}
+		for _, v := range k.Series {
+			high = max(high, v)
+		}
+	}
+	sc.keyTop = int(chart.Top(float64(high)))
+	high = 0
+	for i := range snap.Services {
+		s := &sc.services[i]
+		s.ServiceStatus = &snap.Services[i]
+		sc.byName[s.Name] = s
+		sc.fill(s)
+		for _, v := range s.Series {
+			high = max(high, v)
+		}
+	}
+	sc.top = int(chart.Top(float64(high)))
+	return sc
+}
+
+func (sc *scene) fill(s *service) {
+	s.keys = make([]*engine.KeyStatus, 0, len(s.Keys)+len(s.Fallback))
+	seen := make(map[string]bool, len(s.Keys)+len(s.Fallback))
+	add := func(names []string, lower bool) {
+		for _, n := range names {
+			k := sc.keys[n]
+			if k == nil || seen[n] {
+				continue
+			}
+			seen[n] = true
+			if lower {
+				if s.fallback == nil {
+					s.fallback = map[string]bool{}
+				}
+				s.fallback[n] = true
+			}
+			s.keys = append(s.keys, k)
+			s.states[min(k.State, engine.Active)]++
+		}
+	}
+	add(s.Keys, false)
+	add(s.Fallback, true)
+	for i := range sc.snap.Incidents {
+		if inc := &sc.snap.Incidents[i]; inc.Ended == nil && inc.Provider == s.Provider {
+			s.incident = inc
+		}
+	}
+	s.pool = poolOf(s.keys, s.Limits, "", sc.snap.At)
+	s.rank = rankOf(s)
+	sort.SliceStable(s.keys, func(i, j int) bool { return s.keyRank(s.keys[i]) < s.keyRank(s.keys[j]) })
+}
+
+// keyRank orders the keys of a service: the one in use where one stays in use,
+// those that a person must see to, those that work or soon will, those that
+// are switched off. What passes by itself within seconds does not move a row.
+func (s *service) keyRank(k *engine.KeyStatus) int {
+	switch {
+	case s.Strategy == engine.Failover && k.Name == s.KeyInUse:
+		return 0
+	case k.State == engine.Disabled:
+		return 4
+	case k.State < engine.Cooling:
+		return 1
+	case s.fallback[k.Name]:
+		return 3
+	default:
+		return 2
+	}
+}
+
+// inTurn reports whether several keys serve in turn, so that no one of them is
+// the key in use.
+func (s *service) inTurn() bool {
+	return s.Strategy != engine.Failover && s.Pinned == "" && s.Usable > 1
+}
+
+// old reports how long ago the snapshot was taken when that is too long ago to
+// call it live.
+func (sc *scene) old(now time.Time) (time.Duration, bool) {
+	age := now.Sub(sc.snap.At)
+	return age, age > 3*time.Second
+}

@@ -1,0 +1,237 @@
+package tui
+
+import (
+	"strconv"
+
+	"keywheel/engine"
+	"keywheel/tui/chart"
+)
+
+// drawServices draws the list of services: what is burning?
+func (st *state) drawServices(c *canvas, l *layout) {
+	b := l.list
+	if b.h <= 0 {
+		return
+	}
+	title := "Services " + strconv.Itoa(len(st.scene.services))
+	if !st.filter.query.empty() {
+		title = "Services " + strconv.Itoa(len(st.rows)) + " of " + strconv.Itoa(len(st.scene.services))
+	}
+	f := frame{title: title, note: "needs you first", focused: st.focus == paneServices, open: l.small}
+	in := f.draw(c, b)
+	c.zone(zone{b, zonePane, "0"})
+	if len(st.rows) == 0 {
+		c.pen(in, 0).gap(2).put(grey, "nothing matches  ").put(bold, "esc").put(grey, " clears the filter")
+		return
+	}
+	rows := make([]*service, 0, len(st.rows))
+	long := 7
+	for _, name := range st.rows {
+		if s := st.scene.byName[name]; s != nil {
+			rows = append(rows, s)
+			long = max(long, cells(name))
+		}
+	}
+	t := table[*service]{cols: st.serviceColumns(min(long, 24)), rows: rows, id: func(s *service) string { return s.Name },
+		selected: st.service, focused: st.focus == paneServices, offset: st.offset[paneServices], zone: zoneService}
+	t.draw(c, in)
+}
+
+func (st *state) serviceColumns(long int) []column[*service] {
+	return []column[*service]{
+		{least: 4, cell: func(p *pen, s *service) {
+			k := s.look()
+			p.put(blue|bold, pick(s.Name == st.service, "▸ ", "  ")).put(k.ink, k.glyph)
+		}},
+		{head: "SERVICE", least: min(long, 11), best: long, cell: func(p *pen, s *service) {
+			p.put(pick(s.Name == st.service, bold, plain), s.Name)
+		}},
+		{head: "KEY IN USE", least: 12, best: 16, gap: 1, drop: 1, cell: st.keyInUse},
+		{head: "QUOTA LEFT", least: 5, best: 14, gap: 1, cell: func(p *pen, s *service) { gaugeCell(p, s.pool, s.PerMin) }},
+		{head: "OF", least: 18, best: 26, gap: 2, drop: 7, cell: func(p *pen, s *service) {
+			if s.pool != nil {
+				p.put(grey, ofLimit(s.pool.amount, s.pool.unit, s.pool.per, s.pool.source)[len("of "):])
+			}
+		}},
+		{head: "BURN", least: 8, best: 16, gap: 1, drop: 4, cell: func(p *pen, s *service) { st.burnCell(p, s.Series, st.scene.top) }},
+		{head: "RUNWAY", least: 6, gap: 1, right: true, cell: st.runwayCell},
+		{head: "FAILED", least: 7, best: 20, gap: 2, drop: 3, cell: func(p *pen, s *service) {
+			failureCell(p, s.Verdicts, recent(s.Failed))
+		}},
+		{head: "KEYS", least: 5, gap: 1, drop: 2, right: true, cell: func(p *pen, s *service) {
+			k := plain
+			if s.Usable < len(s.keys) {
+				k = yellow
+			}
+			if s.Usable == 0 && !s.Planned {
+				k = red
+			}
+			text := strconv.Itoa(s.Usable) + "/" + strconv.Itoa(len(s.keys))
+			if len(s.keys) > 99 {
+				text = compact(float64(s.Usable)) + "/" + compact(float64(len(s.keys)))
+			}
+			p.right(k, text)
+		}},
+		{head: "LAST ROTATION", least: 16, best: 20, grow: 1, gap: 2, drop: 6, cell: st.lastRotation},
+	}
+}
+
+func pick[T any](yes bool, a, b T) T {
+	if yes {
+		return a
+	}
+	return b
+}
+
+// keyInUse says which key serves: its name where one key does until it cannot,
+// how many where they take turns.
+func (st *state) keyInUse(p *pen, s *service) {
+	switch {
+	case s.Planned:
+		p.put(grey, "planned")
+	case s.Usable == 0:
+		p.put(red, "none usable")
+	case s.Pinned != "":
+		p.put(blue, "◆ ").put(plain, s.Pinned)
+		if s.PinnedUntil != nil {
+			p.put(blue, " "+short(st.until(*s.PinnedUntil)))
+		}
+	case s.inTurn():
+		p.put(plain, strconv.Itoa(s.Usable)).put(grey, " in turn")
+	case s.KeyInUse != "":
+		st.keyName(p, plain, s.KeyInUse)
+	default:
+		p.put(grey, "—")
+	}
+}
+
+// keyName writes a key's name with the mark of its secret; the name gives way.
+func (st *state) keyName(p *pen, k ink, name string) {
+	m := ""
+	if key := st.scene.keys[name]; key != nil {
+		m = mark(key.Fingerprint)
+	}
+	if m == "" || p.room() < 10 {
+		p.put(k, name)
+		return
+	}
+	end := p.end
+	p.end = max(end-cells(m)-1, p.x)
+	p.put(k, name)
+	p.end = end
+	p.gap(1).put(grey, m)
+}
+
+// gaugeCell draws what is left of a limit as a line and a number; where there
+// is no limit, the requests per minute, quietly.
+func gaugeCell(p *pen, q *pool, perMin float64) {
+	room := p.room()
+	if q == nil {
+		if room >= 9 {
+			p.put(grey, "no limit")
+		} else {
+			p.right(grey, "—")
+		}
+		return
+	}
+	f := q.fraction()
+	k := quotaInk(f)
+	if bar := room - 5; bar >= 4 {
+		left, rail := chart.Gauge(f, bar)
+		p.put(k, left).put(grey, rail)
+	}
+	p.right(k, percent(f))
+}
+
+func (st *state) burnCell(p *pen, series []int, top int) {
+	any := false
+	for _, v := range series {
+		any = any || v > 0
+	}
+	k := grey
+	if any {
+		k = blue
+	}
+	p.put(k, chart.Spark(series, p.room(), float64(top)))
+}
+
+// runwayCell says how long what is left lasts.
+func (st *state) runwayCell(p *pen, s *service) {
+	q := s.pool
+	switch {
+	case q == nil:
+		p.right(grey, "—")
+	case q.remaining <= 0 && !q.open:
+		p.right(red, "now")
+	case q.short:
+		p.right(amber, short(q.runway))
+	case q.known && q.resets.IsZero():
+		p.right(plain, short(q.runway))
+	case q.open || q.known:
+		p.right(grey, "lasts")
+	default:
+		p.right(grey, "—")
+	}
+}
+
+// failureCell counts failures by what they were, as many kinds as fit, the
+// gravest first; in colour while they happen.
+func failureCell(p *pen, v engine.Verdicts, now bool) {
+	if v.Failed() == 0 {
+		p.put(grey, "—")
+		return
+	}
+	list := tallies(v)
+	first, left := true, 0
+	for _, t := range list {
+		if t.n > 0 {
+			left++
+		}
+	}
+	for _, t := range list {
+		if t.n == 0 {
+			continue
+		}
+		n := compact(float64(t.n))
+		need := len(t.code) + 1 + len(n)
+		if !first {
+			need += 3
+		}
+		if left > 1 {
+			need += 2
+		}
+		if !first && need > p.room() {
+			p.put(grey, " +")
+			return
+		}
+		if !first {
+			p.put(grey, " · ")
+		}
+		k := grey
+		if now {
+			k = t.ink
+		}
+		p.put(k, t.code+" ").put(pick(now, plain, grey), n)
+		first = false
+		left--
+	}
+}
+
+// recent reports whether anything failed in the last buckets.
+func recent(failed []int) bool {
+	for _, n := range failed {
+		if n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (st *state) lastRotation(p *pen, s *service) {
+	r := s.LastRotation
+	if r == nil {
+		p.put(grey, "never")
+		return
+	}
+	p.put(grey, st.ago(r.At)+"  ").put(pick(st.now.Sub(r.At).Minutes() < 1, plain, grey), r.Cause)
+}

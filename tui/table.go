@@ -1,0 +1,142 @@
+package tui
+
+import "slices"
+
+// column is one column of a table: how wide it must, may and can be, and how
+// it draws its part of a row.
+type column[R any] struct {
+	head string
+	// least is the width below which it is left out, best what it gets when
+	// there is room; a column that grows shares what remains.
+	least, best, grow int
+	right             bool
+	// drop orders the columns that go when there is no room, the highest first;
+	// 0 never goes.
+	drop int
+	// gap is what keeps it from the column before it.
+	gap  int
+	cell func(p *pen, row R)
+}
+
+// fit says how wide each column is in a room; 0 is left out.
+func fit[R any](cols []column[R], room int) []int {
+	w := make([]int, len(cols))
+	used := 0
+	for i, c := range cols {
+		w[i] = c.least
+		used += c.least + c.gap
+	}
+	for used > room {
+		out := -1
+		for i, c := range cols {
+			if w[i] > 0 && c.drop > 0 && (out < 0 || c.drop > cols[out].drop) {
+				out = i
+			}
+		}
+		if out < 0 {
+			break
+		}
+		used -= w[out] + cols[out].gap
+		w[out] = 0
+	}
+	left := room - used
+	for i, c := range cols {
+		if w[i] == 0 {
+			continue
+		}
+		more := min(max(c.best-w[i], 0), max(left, 0))
+		w[i] += more
+		left -= more
+	}
+	share := 0
+	for i, c := range cols {
+		if w[i] > 0 {
+			share += c.grow
+		}
+	}
+	for i, c := range cols {
+		if w[i] > 0 && c.grow > 0 && left > 0 {
+			more := left * c.grow / share
+			share -= c.grow
+			w[i] += more
+			left -= more
+		}
+	}
+	return w
+}
+
+// table draws the rows of a list that fit, and only those.
+type table[R any] struct {
+	cols []column[R]
+	rows []R
+	// id names a row; the selection is a name and never a number, so that it
+	// stays with its row when rows move.
+	id       func(R) string
+	selected string
+	// focused tables show their selection strongly.
+	focused bool
+	offset  int
+	zone    zoneKind
+	bare    bool // no headings
+}
+
+// draw draws the table and returns how many rows it had room for.
+func (t *table[R]) draw(c *canvas, b box) int {
+	if b.h <= 0 || b.w <= 0 {
+		return 0
+	}
+	widths := fit(t.cols, b.w)
+	top := 0
+	if !t.bare && b.h > 1 {
+		t.each(b, 0, c, widths, func(p *pen, col *column[R]) {
+			if col.right {
+				p.right(grey, col.head)
+			} else {
+				p.put(grey, col.head)
+			}
+		})
+		top = 1
+	}
+	room := b.h - top
+	from := window(t.offset, indexOf(t.rows, t.id, t.selected), room, len(t.rows))
+	for i := from; i < len(t.rows) && i-from < room; i++ {
+		row := t.rows[i]
+		line := top + i - from
+		t.each(b, line, c, widths, func(p *pen, col *column[R]) { col.cell(p, row) })
+		c.zone(zone{box{b.x, b.y + line, b.w, 1}, t.zone, t.id(row)})
+	}
+	if hidden := len(t.rows) - from - room; hidden > 0 && b.w > 24 && room > 1 {
+		text := " ↓ " + grouped(hidden) + " more "
+		c.put(b.x+b.w-cells(text)-1, b.y+b.h-1, b.w, grey, text)
+	}
+	return room
+}
+
+func (t *table[R]) each(b box, line int, c *canvas, widths []int, do func(*pen, *column[R])) {
+	x := b.x
+	p := pen{c: c, y: b.y + line}
+	for i := range t.cols {
+		if widths[i] == 0 {
+			continue
+		}
+		x += t.cols[i].gap
+		p.x, p.begin, p.end = x, x, min(x+widths[i], b.x+b.w)
+		if p.x < p.end {
+			do(&p, &t.cols[i])
+		}
+		x += widths[i]
+	}
+}
+
+// window is the first row shown so that the selected one is visible and the
+// last page is full.
+func window(offset, selected, room, n int) int {
+	if selected >= 0 {
+		offset = min(max(offset, selected-room+1), selected)
+	}
+	return max(min(offset, n-room), 0)
+}
+
+func indexOf[R any](rows []R, id func(R) string, name string) int {
+	return slices.IndexFunc(rows, func(r R) bool { return id(r) == name })
+}

@@ -1,0 +1,95 @@
+// Package tui is the monitor: it shows a keywheel live in a terminal and lets a
+// person step in. It knows the engine only as a [Source].
+//
+// A frame is a pure function of a state (snapshot, events, what is selected,
+// size, time): nothing that draws reads a clock or asks the Source. The Source
+// is asked a few times a second and actions are carried out beside the screen,
+// never in its way.
+package tui
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/muesli/termenv"
+
+	"keywheel/engine"
+)
+
+// Source is what the monitor watches and steers: the engine, or a client of a
+// running one.
+type Source interface {
+	// Snapshot is called about five times a second. A zero one says that there
+	// is no word from the engine.
+	Snapshot() engine.Snapshot
+	// Events returns what happened after a sequence number, the oldest first.
+	Events(after uint64) []engine.Event
+	// Do carries out an operator's action, [engine.VerbUndo] included.
+	Do(engine.Action) (engine.Result, error)
+}
+
+// Options are what the monitor is started with. The zero value is good.
+type Options struct {
+	// Own is true when quitting the monitor stops the proxy.
+	Own bool
+	// ASCII draws with ASCII only. It is chosen without asking where the
+	// terminal or its locale has no more.
+	ASCII bool
+	// Title stands in the corner; "" is KEYWHEEL.
+	Title string
+	// Notice stands in the second line: "DEMO seed 1".
+	Notice string
+	// Zone is the time zone that times are shown in; nil is the local one.
+	Zone *time.Location
+	// Log is told of errors that the screen showed; nil is nobody.
+	Log func(error)
+}
+
+// New returns the model that [Run] runs, for those who drive it themselves.
+// getenv is asked for what the terminal can show (os.Getenv).
+func New(src Source, o Options, getenv func(string) string) *Model {
+	m := &Model{src: src, log: o.Log}
+	m.zone = o.Zone
+	if m.zone == nil {
+		m.zone = time.Local
+	}
+	m.own, m.title, m.notice = o.Own, o.Title, o.Notice
+	m.ascii = o.ASCII || needsASCII(getenv)
+	m.colour = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	m.now = time.Now()
+	return m
+}
+
+// Run shows the monitor on the whole terminal until the person quits or ctx
+// ends.
+func Run(ctx context.Context, src Source, o Options) error {
+	m := New(src, o, os.Getenv)
+	if termenv.NewOutput(os.Stdout).EnvColorProfile() == termenv.Ascii {
+		m.colour = false
+	}
+	p := tea.NewProgram(m, tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithContext(ctx), tea.WithoutSignalHandler())
+	_, err := p.Run()
+	if ctx.Err() != nil && errors.Is(err, tea.ErrProgramKilled) {
+		return nil
+	}
+	return err
+}
+
+// needsASCII reports whether the terminal cannot show more than ASCII.
+func needsASCII(getenv func(string) string) bool {
+	switch getenv("TERM") {
+	case "linux", "dumb":
+		return true
+	}
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v := getenv(name); v != "" {
+			v = strings.ToLower(v)
+			return !strings.Contains(v, "utf-8") && !strings.Contains(v, "utf8")
+		}
+	}
+	return false
+}
