@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -116,11 +117,14 @@ func (p *Provider) Test(k *engine.Key) (*http.Request, error) {
 	path, query, _ := strings.Cut(p.TestPath, "?")
 	u := *base
 	u.Path, u.RawQuery = p.Target(base.Path, path), query
-	req, err := http.NewRequest(http.MethodGet, u.String(), nil)
+	req, err := http.NewRequest(cmp.Or(p.TestMethod, http.MethodGet), u.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("User-Agent", "keywheel")
+	for name, value := range p.TestHeader {
+		req.Header.Set(name, value)
+	}
 	p.Authorize(req.Header, k, "")
 	return req, nil
 }

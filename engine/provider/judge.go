@@ -7,54 +7,318 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidwall/gjson"
-
 	"keywheel/engine"
 )
 
 // Answer is as much of an upstream's answer as a verdict needs.
 type Answer struct {
 	Method, Path string
-	Status       int
-	Header       http.Header
+	// Model is what the request asked for, "" if it named none. A verdict that
+	// is about one model is about this one.
+	Model  string
+	Status int
+	Header http.Header
 	// Body is its start, decoded, with the key's secret taken out; nil for an
 	// answer that is let through unread.
 	Body []byte
+	// Whole says that Body is all there was, so that an empty or a cut one
+	// tells something.
+	Whole bool
+	// At is when the answer came, where that is not now. The answer's own Date
+	// goes before it.
+	At time.Time
+}
+
+// made is when the answer was made, by its own clock: what delays count from.
+func (a *Answer) made() time.Time {
+	if v := a.Header["Date"]; len(v) > 0 {
+		if t, err := http.ParseTime(v[0]); err == nil {
+			return t
+		}
+	}
+	if !a.At.IsZero() {
+		return a.At
+	}
+	return time.Now()
+}
+
+// zone is where the provider's texts tell the time.
+func (p *Provider) zone() *time.Location {
+	if p.Zone != nil {
+		return p.Zone
+	}
+	return time.UTC
+}
+
+// Judge says what an answer means for the key that asked. It goes by the
+// machine codes in the body, then by the headers, then by the words, and at
+// last by the status. Whatever the answer is, there is a verdict.
+func (p *Provider) Judge(a Answer) engine.Verdict {
+	if a.Status < 400 && fine(p, &a) {
+		return engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: a.Status}}
+	}
+	v, _ := p.judge(&a)
+	return v
+}
+
+// judgement is a finding with all that the answer adds to it.
+type judgement struct {
+	finding
+	*signs
+}
+
+// judge is the way of an answer that is not plainly fine.
+func (p *Provider) judge(a *Answer) (engine.Verdict, judgement) {
+	var s *signs
+	if a.Status < 400 {
+		if s = within(p, a); s == nil {
+			return engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: a.Status}}, judgement{}
+		}
+	} else {
+		s = gather(p, a)
+	}
+	f, by := p.decide(s)
+	return s.verdict(f, by)
+}
+
+// decide finds the rule that an error's signs match.
+func (p *Provider) decide(s *signs) (f finding, by string) {
+	for _, look := range [...]func(*signs) (finding, string){noKey.look, p.codeRules.look, p.headerRule, sharedCodes.look, byHeader, p.wordRules.look, sharedWords.look} {
+		if look == nil {
+			continue
+		}
+		if f, by := look(s); by != "" {
+			return f, by
+		}
+	}
+	return byStatus(s)
+}
+
+func seenAs(code, word string) string {
+	switch {
+	case code == "":
+		return "the words " + strconv.Quote(word)
+	case word == "":
+		return "body code " + code
+	}
+	return "body code " + code + " with the words " + strconv.Quote(word)
 }
 
 // statuses says what a status means where nothing better is known. What is not
-// in it: 2xx and 3xx are ok, other 4xx the client's error, 5xx upstream's fault.
-var statuses = map[int]engine.Kind{
-	http.StatusUnauthorized:    engine.InvalidKey,
-	http.StatusPaymentRequired: engine.QuotaExhausted,
-	http.StatusForbidden:       engine.PermissionDenied,
-	http.StatusTooManyRequests: engine.RateLimited,
+// in it: other 4xx are the client's error, all else upstream's fault.
+var statuses = map[int]finding{
+	http.StatusUnauthorized:      {kind: engine.InvalidKey, blame: theKey, why: "the key is not accepted"},
+	http.StatusPaymentRequired:   {kind: engine.QuotaExhausted, blame: theAccount, until: Human, limit: "credits", why: "it wants to be paid"},
+	http.StatusForbidden:         {kind: engine.PermissionDenied, blame: theKey, why: "the key may not do this"},
+	http.StatusProxyAuthRequired: {kind: engine.PermissionDenied, why: "a proxy on the way refuses us"},
+	http.StatusRequestTimeout:    {kind: engine.UpstreamFault, why: "it took too long"},
+	http.StatusTooManyRequests:   {kind: engine.RateLimited, blame: usual, why: "too many requests"},
+	451:                          {kind: engine.PermissionDenied, why: "not available from here, by law"},
 }
 
-// Judge says what an answer means for the key that asked. It decides by the
-// status and Retry-After.
-func (p *Provider) Judge(a Answer) engine.Verdict {
-	kind, known := statuses[a.Status]
-	switch {
+func byStatus(s *signs) (finding, string) {
+	by := "status " + strconv.Itoa(s.status)
+	switch f, known := statuses[s.status]; {
+	case s.status == 0:
+		return finding{kind: engine.UpstreamFault, why: "an error without a known code"}, "an error inside a " + strconv.Itoa(s.a.Status)
+	case s.html && s.status != http.StatusUnauthorized && s.status != http.StatusTooManyRequests && s.status != http.StatusPaymentRequired && known:
+		return finding{kind: engine.PermissionDenied, why: "a page for people instead of an answer: something on the way refuses us, not the key"}, by + " with an HTML page"
 	case known:
-	case a.Status < 400:
-		return engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: a.Status}}
-	case a.Status < 500:
-		kind = engine.ClientError
+		return f, by
+	case s.status < 500:
+		return finding{kind: engine.ClientError, why: "the request is not accepted"}, by
 	default:
-		kind = engine.UpstreamFault
+		return finding{kind: engine.UpstreamFault, why: "the provider failed"}, by
 	}
-	v := engine.Verdict{Kind: kind, Scope: engine.ScopeKey, Rule: "status " + strconv.Itoa(a.Status) + ": " + kind.Words()}
-	if kind == engine.ClientError || kind == engine.UpstreamFault {
-		v.Scope = engine.ScopeNone
+}
+
+// longHint is how long a wait makes a spent day's allowance a quota rather than
+// a rate.
+const longHint = time.Hour
+
+// verdict adds to a finding what the answer tells: whom, until when, which
+// limit.
+func (s *signs) verdict(f finding, by string) (engine.Verdict, judgement) {
+	p := s.p
+	if f.blame == usual {
+		f.blame = p.limitsOf
+		if f.blame == nobody {
+			f.blame = theKey
+		}
 	}
-	v.Evidence = engine.Evidence{Status: a.Status, Method: a.Method, Path: Clean(a.Path, 200), Headers: telling(a.Header)}
-	v.Evidence.Code, v.Evidence.Message = words(a.Body)
-	if d, ok := retryAfter(a.Header); ok {
-		v.RetryAfter = d
-		v.Rule += ", retry-after " + a.Header.Get("Retry-After")
+	v := engine.Verdict{}
+	limited := f.kind == engine.RateLimited || f.kind == engine.QuotaExhausted
+	if f.limit == "" && (limited || f.kind == engine.ClientError && (s.status == http.StatusTooManyRequests || s.status == http.StatusRequestEntityTooLarge)) {
+		f.limit = limitNamed(s.text)
 	}
-	return v
+	if f.limit == "" && limited {
+		f.limit = s.limitOfHeaders()
+	}
+	waitBy := ""
+	if (limited || f.kind == engine.UpstreamFault) && f.until != Human {
+		v.RetryAfter, waitBy = s.hint(f.limit)
+	}
+	if f.kind == engine.RateLimited {
+		f = s.rateOrQuota(f, v.RetryAfter)
+	}
+	switch f.until {
+	case MidnightPacific, MidnightBeijing, MidnightUTC:
+		// A day's allowance comes back at the day's end; a delay of seconds is
+		// that of another limit (Gemini's RetryInfo).
+		if v.RetryAfter < longHint {
+			v.RetryAfter, waitBy = 0, ""
+		}
+		v.Until = f.until.After(s.at)
+	default:
+		v.Until = f.until.After(s.at)
+	}
+	if f.kind == engine.QuotaExhausted && f.until != Human {
+		if t := s.resetAt(v.RetryAfter); !t.IsZero() && f.until != MidnightPacific {
+			v.Until = t
+		}
+	}
+	if v.RetryAfter == 0 && f.wait > 0 {
+		v.RetryAfter, waitBy = f.wait, "the provider's documentation"
+	}
+	v.Kind, v.Limit = f.kind, f.limit
+	v.Scope, v.Model = s.scope(f)
+	v.Rule = by + ": " + f.why
+	if waitBy != "" {
+		v.Rule += "; wait " + v.RetryAfter.String() + ", says " + waitBy
+	}
+	v.Evidence = s.evidence()
+	return v, judgement{f, s}
+}
+
+// rateOrQuota turns a rate limit of a day or longer into a spent quota, unless
+// the answer says that it will be over soon: OpenAI's and Groq's days refill
+// continuously.
+func (s *signs) rateOrQuota(f finding, hint time.Duration) finding {
+	_, window, _ := strings.Cut(f.limit, "_per_")
+	if window != "day" && window != "week" && window != "month" || hint > 0 && hint <= longHint {
+		return f
+	}
+	f.kind = engine.QuotaExhausted
+	switch {
+	case f.until != "":
+	case window == "day":
+		f.until = s.p.dayEnds
+	case window == "month":
+		f.until = NextMonth
+	}
+	return f
+}
+
+// resetAt is the moment at which a quota comes back, as the answer tells it.
+func (s *signs) resetAt(hint time.Duration) time.Time {
+	if !s.until.IsZero() {
+		return s.until
+	}
+	if t, ok := momentIn(s.text, s.p.zone()); ok {
+		return t
+	}
+	if hint > 0 {
+		return s.at.Add(hint)
+	}
+	return time.Time{}
+}
+
+// limitOfHeaders is the limit of which the headers say that nothing is left.
+func (s *signs) limitOfHeaders() string {
+	var buf [8]Seen
+	name := ""
+	for _, l := range s.p.limits(s.header, func() time.Time { return s.at }, buf[:0]) {
+		if l.Remaining != 0 {
+			continue
+		}
+		for _, w := range [...]struct {
+			d    time.Duration
+			word string
+		}{{time.Second, "second"}, {time.Minute, "minute"}, {time.Hour, "hour"}, {day, "day"}} {
+			if l.Window == w.d {
+				name = string(l.Unit) + "_per_" + w.word
+			}
+		}
+	}
+	return name
+}
+
+// scope translates whom a finding blames.
+func (s *signs) scope(f finding) (engine.Scope, string) {
+	switch f.blame {
+	case theKey:
+		return engine.ScopeKey, ""
+	case theAccount:
+		return engine.ScopeAccount, ""
+	case theModel, keysModel:
+		model := s.aboutModel()
+		switch {
+		case f.kind == engine.UpstreamFault || f.kind == engine.ClientError:
+			return engine.ScopeNone, model
+		case f.blame == theModel:
+			return engine.ScopeAccount, model
+		default:
+			return engine.ScopeKey, model
+		}
+	}
+	return engine.ScopeNone, ""
+}
+
+// aboutModel is the model that the answer is about: the request's, which is the
+// name that the engine knows it by, else the one that the answer names.
+func (s *signs) aboutModel() string {
+	if s.a.Model != "" {
+		return s.a.Model
+	}
+	if m := PathModel(s.a.Path); m != "" {
+		return m
+	}
+	if s.model != "" {
+		return Clean(strings.TrimPrefix(s.model, "models/"), 100)
+	}
+	return modelNamed(s.message)
+}
+
+// modelMarks stand before a model's name in messages; what ends the name.
+var modelMarks = []string{"for model `", "to model `", "The model `", "model `", "model: ", "model '", "model \"", "Rate limit reached for ", "limit_rpm/", "limit_rpd/", "specific to this model ", "Request too large for "}
+
+// modelNamed is the model that a message names, "" if none.
+func modelNamed(message string) string {
+	for _, mark := range modelMarks {
+		_, rest, ok := strings.Cut(message, mark)
+		if !ok {
+			continue
+		}
+		name := rest[:len(rest)-len(strings.TrimLeft(rest, modelChars+"/:"))]
+		if name = strings.TrimRight(name, ".:/-_"); name != "" && name != "in" && len(name) <= 100 {
+			return name
+		}
+	}
+	return ""
+}
+
+// evidence is what was seen, made harmless.
+func (s *signs) evidence() engine.Evidence {
+	return engine.Evidence{Status: s.a.Status, Method: Clean(s.a.Method, 20), Path: Clean(s.a.Path, 200), Headers: telling(s.header),
+		Code: Clean(s.telling(), maxCode), Message: Clean(mask(s.message), 300)}
+}
+
+// telling is the code to show: the first that is not just the status again.
+func (s *signs) telling() string {
+	if s.code != "" && !isStatus(s.code) {
+		return s.code
+	}
+	for _, c := range s.codes {
+		if !isStatus(c) {
+			return c
+		}
+	}
+	return s.code
+}
+
+func isStatus(code string) bool {
+	n, err := strconv.Atoi(code)
+	return err == nil && n >= 100 && n < 600
 }
 
 // Lost is the verdict on a request that got no answer: what is why, in words
@@ -64,39 +328,16 @@ func Lost(method, path, what string) engine.Verdict {
 		Evidence: engine.Evidence{Method: method, Path: Clean(path, 200), Message: what}}
 }
 
-// retryAfter reads seconds (whole or not) or an HTTP date, which counts from
-// the answer's own Date where it has one.
-func retryAfter(h http.Header) (time.Duration, bool) {
-	text := strings.TrimSpace(h.Get("Retry-After"))
-	if text == "" {
-		return 0, false
-	}
-	if s, err := strconv.ParseFloat(text, 64); err == nil {
-		if !(s > 0 && s < 1e9) {
-			return 0, false
-		}
-		return time.Duration(s * float64(time.Second)), true
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0, false
-	}
-	from := time.Now()
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		from = date
-	}
-	if d := at.Sub(from); d > 0 {
-		return d, true
-	}
-	return 0, false
-}
+// tellingHeaders explain a verdict, beside all that have "ratelimit" in them.
+var tellingHeaders = map[string]bool{"retry-after": true, "retry-after-ms": true, "x-ms-retry-after-ms": true, "x-should-retry": true, "cf-mitigated": true,
+	"x-github-sso": true, "x-accepted-github-permissions": true, "x-amzn-errortype": true, "www-authenticate": true, "date": true, "x-deny-reason": true, "x-squid-error": true}
 
 // telling are the headers that explain a verdict.
 func telling(h http.Header) map[string]string {
 	var out map[string]string
 	for name, values := range h {
 		lower := strings.ToLower(name)
-		if len(values) == 0 || lower != "retry-after" && lower != "retry-after-ms" && lower != "x-should-retry" && !strings.Contains(lower, "ratelimit") {
+		if len(values) == 0 || !tellingHeaders[lower] && !strings.Contains(lower, "ratelimit") && !strings.Contains(lower, "rate-limit") {
 			continue
 		}
 		if out == nil {
@@ -109,31 +350,27 @@ func telling(h http.Header) map[string]string {
 	return out
 }
 
-// words finds the machine code and the message in an error's body.
-func words(body []byte) (code, message string) {
-	trimmed := bytes.TrimSpace(body)
-	if len(trimmed) == 0 {
-		return "", ""
-	}
-	if !gjson.ValidBytes(trimmed) {
-		if trimmed[0] == '<' {
-			return "", "an HTML page"
-		}
-		return "", Clean(string(trimmed), 200)
-	}
-	root := gjson.ParseBytes(trimmed)
-	if root.IsArray() {
-		root = root.Get("0")
-	}
-	first := func(paths ...string) string {
-		for _, p := range paths {
-			if r := root.Get(p); r.Exists() && r.Type != gjson.JSON && r.String() != "" {
-				return Clean(r.String(), 200)
+// secretMarks begin keys of providers, as they are echoed in messages.
+var secretMarks = []string{"sk-", "AIza", "gsk_", "xai-", "ghp_", "gho_", "ghs_", "github_pat_", "Bearer ", "api_key:", "pplx-", "nvapi-"}
+
+// mask hides what looks like a key in a message. The proxy has taken the
+// request's own secret out already; this is for answers of unknown origin.
+func mask(s string) string {
+	for _, mark := range secretMarks {
+		for from := 0; ; {
+			i := strings.Index(s[from:], mark)
+			if i < 0 {
+				break
 			}
+			i += from + len(mark)
+			rest := strings.TrimLeft(s[i:], modelChars)
+			if n := len(s) - i - len(rest); n >= 12 {
+				s = s[:i] + "****" + rest
+			}
+			from = i
 		}
-		return ""
 	}
-	return first("error.code", "error.type", "error.status", "code", "statusCode"), first("error.message", "message", "error", "detail", "msg")
+	return s
 }
 
 // Clean makes text from outside harmless to print: no control characters, at
@@ -152,32 +389,66 @@ func Clean(s string, limit int) string {
 	return s
 }
 
-// ReadUsage finds what a request used near the end of its answer's body: the
-// last "usage" object of OpenAI's or Anthropic's shape.
-func ReadUsage(tail []byte) engine.Usage {
-	i := bytes.LastIndex(tail, []byte(`"usage"`))
-	if i < 0 {
-		return engine.Usage{}
+var errorMark, baseRespMark = []byte(`"error"`), []byte(`"base_resp"`)
+
+// fine reports whether an answer is what it seems at a glance, without
+// allocating. When in doubt it is not.
+func fine(p *Provider, a *Answer) bool {
+	body := a.Body
+	if len(body) == 0 {
+		return !a.Whole || a.Status != http.StatusOK || !generates(a)
 	}
-	rest := bytes.TrimLeft(tail[i+len(`"usage"`):], " \t\r\n:")
-	if len(rest) == 0 || rest[0] != '{' {
-		return engine.Usage{}
+	if len(body) > maxBody {
+		body = body[:maxBody]
 	}
-	var u engine.Usage
-	gjson.ParseBytes(rest).ForEach(func(name, value gjson.Result) bool {
-		switch name.Str {
-		case "prompt_tokens", "input_tokens":
-			u.Input = value.Int()
-		case "completion_tokens", "output_tokens":
-			u.Output = value.Int()
-		case "prompt_tokens_details", "input_tokens_details":
-			u.Cached = value.Get("cached_tokens").Int()
-		case "cache_read_input_tokens":
-			u.Cached = value.Int()
-		case "cost":
-			u.CostUSD = value.Float()
+	switch body[0] {
+	case '{', '[', ' ', '\n', '\t', '\r':
+	case '<':
+		return !generates(a)
+	default:
+		return !isStream(a)
+	}
+	if isStream(a) || a.Whole && generates(a) {
+		return false
+	}
+	if says(body, errorMark) || bytes.Contains(body, baseRespMark) {
+		return false
+	}
+	return !p.flatErrors || !bytes.Contains(body, successMark) && !startsFlat(body)
+}
+
+var (
+	successMark = []byte(`"success"`)
+	codeMark    = []byte(`"code"`)
+	errorsMark  = []byte(`"errors"`)
+)
+
+// startsFlat reports whether a body may be a flat {"code":…,"message":…}.
+func startsFlat(body []byte) bool {
+	head := body[:min(len(body), 200)]
+	return bytes.Contains(head, codeMark) || bytes.Contains(head, errorsMark)
+}
+
+// says reports whether a field stands in a body with a value other than null.
+func says(body, mark []byte) bool {
+	for {
+		i := bytes.Index(body, mark)
+		if i < 0 {
+			return false
 		}
-		return true
-	})
-	return u
+		body = bytes.TrimLeft(body[i+len(mark):], " \t\r\n")
+		if len(body) > 0 && body[0] == ':' && !bytes.HasPrefix(bytes.TrimLeft(body[1:], " \t\r\n"), []byte("null")) {
+			return true
+		}
+	}
+}
+
+// generates reports whether the request asked a model for something, so that
+// an empty answer or a page is none.
+func generates(a *Answer) bool {
+	if a.Method != http.MethodPost {
+		return false
+	}
+	scope, _ := Describe(a.Method, a.Path)
+	return scope == "chat" || scope == "embedding"
 }

@@ -1,11 +1,13 @@
 // Package provider knows upstream API families: where they live, how they
-// authenticate, how their answers read. Adding one is a row of the table.
+// authenticate, how their answers read, what their answers say about a key.
+// Adding one is a small file and a line of the table.
 package provider
 
 import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Dialect is the shape of a provider's errors, and so of the errors keywheel
@@ -45,38 +47,41 @@ type Provider struct {
 	// ReadOnly is true of plain REST APIs: only GET and HEAD are allowed
 	// unless the service says otherwise.
 	ReadOnly bool
+	// TestMethod is the test call's method where it is not GET, TestHeader what
+	// the provider insists on in its head.
+	TestMethod string
+	TestHeader map[string]string
+	// Balance is the call that tells what money is left; nil if there is none.
+	Balance *Balance
+	// AsksUsage says that a stream carries its usage only when the request asks
+	// for it with OpenAI's stream_options.include_usage.
+	AsksUsage bool
+	// Zone is where the provider's texts tell the time; nil is UTC.
+	Zone *time.Location
+	// Bound are the resources that only the account that made them can use.
+	Bound []Resource
+
+	// codeRules are what the provider's machine codes mean where that is not
+	// what they mean elsewhere; wordRules the same of its texts.
+	codeRules, wordRules rules
+	// headerRule reads what its head alone tells.
+	headerRule func(*signs) (finding, string)
+	// limitHeaders are its own spellings of limit headers.
+	limitHeaders []limitHeader
+	// limitsOf is whom its rate limits belong to; nobody is the key.
+	limitsOf blame
+	// dayEnds is when a day's allowance comes back.
+	dayEnds Until
+	// flatErrors says that errors can come with a good status as a flat object
+	// with a code.
+	flatErrors bool
 }
 
 const bearer = "Bearer "
 
 // table is in the order the names are shown in.
-var table = []Provider{
-	{Name: "openai", BaseURL: "https://api.openai.com/v1", TestPath: "/models"},
-	{Name: "anthropic", BaseURL: "https://api.anthropic.com/v1", AuthHeader: "X-Api-Key", AlsoHeaders: []string{"Authorization"},
-		Dialect: DialectAnthropic, TestPath: "/models"},
-	{Name: "gemini", BaseURL: "https://generativelanguage.googleapis.com/v1beta", AuthHeader: "X-Goog-Api-Key", AlsoHeaders: []string{"Authorization"},
-		Dialect: DialectGoogle, TestPath: "/models?pageSize=1", Roots: [][2]string{
-			{"/v1/chat/completions", "/v1beta/openai/chat/completions"}, {"/v1/embeddings", "/v1beta/openai/embeddings"},
-			{"/v1/images/generations", "/v1beta/openai/images/generations"},
-			{"/upload/", "/upload/"}, {"/v1/", "/v1/"}, {"/v1alpha/", "/v1alpha/"}}},
-	{Name: "aimlapi", BaseURL: "https://api.aimlapi.com/v1", TestPath: "/v2/billing", Hosts: []string{".aimlapi.com"}},
-	{Name: "zhipu", BaseURL: "https://open.bigmodel.cn/api/paas/v4", TestPath: "/models", Hosts: []string{"api.z.ai"}, Roots: [][2]string{{"/api/", "/api/"}}},
-	{Name: "siliconflow", BaseURL: "https://api.siliconflow.cn/v1", TestPath: "/models", Hosts: []string{"api.siliconflow.com"}},
-	{Name: "deepseek", BaseURL: "https://api.deepseek.com", TestPath: "/models"},
-	{Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1", TestPath: "/key"},
-	{Name: "groq", BaseURL: "https://api.groq.com/openai/v1", TestPath: "/models"},
-	{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", TestPath: "/models"},
-	{Name: "xai", BaseURL: "https://api.x.ai/v1", TestPath: "/api-key"},
-	{Name: "together", BaseURL: "https://api.together.xyz/v1", TestPath: "/models"},
-	{Name: "azure-openai", AuthHeader: "Api-Key", AlsoHeaders: []string{"Authorization"}, Hosts: []string{".openai.azure.com"}},
-	{Name: "cohere", BaseURL: "https://api.cohere.com"},
-	{Name: "dashscope", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", TestPath: "/models",
-		Hosts: []string{"dashscope-intl.aliyuncs.com"}, Roots: [][2]string{{"/api/v1/", "/api/v1/"}}},
-	{Name: "minimax", BaseURL: "https://api.minimax.io/v1", Hosts: []string{"api.minimaxi.com"}},
-	{Name: "volcengine", BaseURL: "https://ark.cn-beijing.volces.com/api/v3", TestPath: "/models", Hosts: []string{".volces.com"}},
-	{Name: "github", BaseURL: "https://api.github.com", Dialect: DialectGitHub, TestPath: "/rate_limit", ReadOnly: true},
-	{Name: "generic"},
-}
+var table = []Provider{openAI, anthropic, gemini, aimlapi, zhipu, siliconFlow, deepSeek, openRouter, groq, mistral, xAI, together, azure, cohere,
+	dashScope, miniMax, volcengine, gitHub, generic}
 
 func init() {
 	for i := range table {

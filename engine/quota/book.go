@@ -17,9 +17,9 @@ type Book struct {
 	burn      Meter
 }
 
-// NewBook opens the book of a limit at now, with nothing used.
+// NewBook opens the book of a limit at now.
 func NewBook(l Limit, now time.Time) *Book {
-	b := &Book{Limit: l, last: now}
+	b := &Book{Limit: l, used: l.Used, last: now}
 	b.burn = NewMeter(b.burnSpan())
 	if l.Calendar != "" {
 		b.end = b.windowEnd(now)
@@ -124,8 +124,12 @@ func (b *Book) Runway(now time.Time) (d time.Duration, lasts, known bool) {
 	return d, b.Calendar != "" && now.Add(d).After(b.end), true
 }
 
-// Reset makes the book as new.
-func (b *Book) Reset(now time.Time) { *b = *NewBook(b.Limit, now) }
+// Reset makes the book as new, with nothing used.
+func (b *Book) Reset(now time.Time) {
+	l := b.Limit
+	l.Used = 0
+	*b = *NewBook(l, now)
+}
 
 // rate is the refill of a rolling window, per second.
 func (b *Book) rate() float64 { return b.Amount / b.Window.Seconds() }

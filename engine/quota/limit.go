@@ -32,6 +32,9 @@ type Limit struct {
 	Zone *time.Location
 	// Model limits the limit to one model; "" is all.
 	Model string
+	// Used is how much of the present window was used before its book is
+	// opened.
+	Used float64
 	// Source tells who said so: config, header, balance or learned.
 	Source string
 }

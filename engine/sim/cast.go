@@ -40,6 +40,12 @@ func perMinute(unit quota.Unit, amount float64) quota.Limit {
 	return quota.Limit{Unit: unit, Amount: amount, Window: time.Minute, Source: "config"}
 }
 
+// used is a limit of which a share was used before the demo began.
+func used(share float64, l quota.Limit) quota.Limit {
+	l.Used = share * l.Amount
+	return l
+}
+
 // perDay ends at midnight in a zone; nil is UTC.
 func perDay(unit quota.Unit, amount float64, zone *time.Location) quota.Limit {
 	return quota.Limit{Unit: unit, Amount: amount, Calendar: "day", Zone: zone, Source: "config"}
@@ -55,17 +61,17 @@ var houses = []house{
 	{kind: "aimlapi", models: []string{"gpt-4o", "google/gemini-2.5-flash", "flux/schnell", "minimax/hailuo-02"},
 		latency: Latency{420 * ms, 1500 * ms}, outage: 503, keys: []member{
 			{name: "aiml-main-1", account: "aiml-main", plan: "payg", rpm: 900, weight: 2,
-				limits: []quota.Limit{perMinute(quota.Requests, 600), perMonth(quota.USD, 250)}},
+				limits: []quota.Limit{perMinute(quota.Requests, 600), used(0.36, perMonth(quota.USD, 250))}},
 			{name: "aiml-main-2", account: "aiml-main", plan: "payg",
-				limits: []quota.Limit{perMinute(quota.Requests, 600), perMonth(quota.USD, 250)}},
+				limits: []quota.Limit{perMinute(quota.Requests, 600), used(0.71, perMonth(quota.USD, 250))}},
 			{name: "aiml-team-1", account: "aiml-team", plan: "payg", rpm: 600,
-				limits: []quota.Limit{perMinute(quota.Requests, 400), perDay(quota.Requests, 6_000, nil)}},
+				limits: []quota.Limit{perMinute(quota.Requests, 400), used(0.62, perDay(quota.Requests, 6_000, nil))}},
 			{name: "aiml-video-1", account: "aiml-video", plan: "payg", rpm: 120, scopes: []string{"video"},
-				limits: []quota.Limit{perMinute(quota.Requests, 300), perDay(quota.USD, 400, nil)}},
+				limits: []quota.Limit{perMinute(quota.Requests, 300), used(0.82, perDay(quota.USD, 400, nil))}},
 			{name: "aiml-video-2", account: "aiml-lab", plan: "payg", rpm: 120, scopes: []string{"video"},
-				limits: []quota.Limit{perMinute(quota.Requests, 300), perDay(quota.USD, 400, nil)}},
+				limits: []quota.Limit{perMinute(quota.Requests, 300), used(0.24, perDay(quota.USD, 400, nil))}},
 			{name: "aiml-image-1", account: "aiml-image", plan: "payg", rpm: 240, scopes: []string{"image"},
-				limits: []quota.Limit{perMinute(quota.Requests, 120), perDay(quota.USD, 200, nil)}},
+				limits: []quota.Limit{perMinute(quota.Requests, 120), used(0.45, perDay(quota.USD, 200, nil))}},
 		}},
 	{kind: "github", latency: Latency{90 * ms, 400 * ms}, outage: 502, keys: []member{
 		{name: "bot-1", account: "acme-bot-1", rpm: 900},
@@ -75,11 +81,11 @@ var houses = []house{
 	}},
 	{kind: "zhipu", models: []string{"glm-4.7", "glm-4.5-air"}, latency: Latency{480 * ms, 1500 * ms}, outage: 500, keys: []member{
 		{name: "glm-1", account: "zhipu-a", plan: "coding-pro", rpm: 500,
-			limits: []quota.Limit{perMinute(quota.Requests, 240), perDay(quota.Requests, 400_000, shanghai)}},
+			limits: []quota.Limit{perMinute(quota.Requests, 240), used(0.3, perDay(quota.Requests, 400_000, shanghai))}},
 		{name: "glm-2", account: "zhipu-b", plan: "coding-pro", rpm: 300,
-			limits: []quota.Limit{perMinute(quota.Requests, 240), perDay(quota.Requests, 400_000, shanghai)}},
+			limits: []quota.Limit{perMinute(quota.Requests, 240), used(0.55, perDay(quota.Requests, 400_000, shanghai))}},
 		{name: "glm-3", account: "zhipu-c", plan: "coding-lite", rpm: 300,
-			limits: []quota.Limit{perMinute(quota.Requests, 240), perDay(quota.Requests, 3_000, shanghai)}},
+			limits: []quota.Limit{perMinute(quota.Requests, 240), used(0.91, perDay(quota.Requests, 3_000, shanghai))}},
 		{name: "glm-4", account: "zhipu-a", plan: "coding-pro",
 			limits: []quota.Limit{perMinute(quota.Requests, 240)}},
 	}},
@@ -87,25 +93,25 @@ var houses = []house{
 		{name: "ds-1", account: "silicon-a", plan: "payg", rpm: 600,
 			limits: []quota.Limit{perMinute(quota.Tokens, 200_000)}},
 		{name: "ds-2", account: "silicon-b", plan: "payg", rpm: 600,
-			limits: []quota.Limit{perMinute(quota.Tokens, 200_000), perDay(quota.Tokens, 900_000, shanghai)}},
+			limits: []quota.Limit{perMinute(quota.Tokens, 200_000), used(0.67, perDay(quota.Tokens, 900_000, shanghai))}},
 		{name: "ds-3", account: "silicon-c", plan: "payg", rpm: 600,
 			limits: []quota.Limit{perMinute(quota.Tokens, 200_000)}},
 	}},
 	{kind: "openai", models: []string{"gpt-4o", "gpt-4o-mini", "text-embedding-3-small"}, latency: Latency{380 * ms, 1300 * ms}, outage: 503, keys: []member{
 		{name: "gpt-1", account: "openai-prod", plan: "tier-4", rpm: 900, tpm: 600_000,
-			limits: []quota.Limit{perMinute(quota.Requests, 400), perDay(quota.Requests, 500_000, nil)}},
+			limits: []quota.Limit{perMinute(quota.Requests, 400), used(0.12, perDay(quota.Requests, 500_000, nil))}},
 		{name: "gpt-2", account: "openai-batch", plan: "tier-2", rpm: 500, tpm: 400_000,
 			limits: []quota.Limit{perMinute(quota.Requests, 400)}},
 		{name: "gpt-3", account: "openai-prod", plan: "tier-4",
-			limits: []quota.Limit{perMinute(quota.Requests, 400), perDay(quota.Requests, 500_000, nil)}},
+			limits: []quota.Limit{perMinute(quota.Requests, 400), used(0.48, perDay(quota.Requests, 500_000, nil))}},
 		{name: "gpt-4", account: "openai-lab", plan: "tier-2", rpm: 500, tpm: 400_000,
-			limits: []quota.Limit{perMinute(quota.Requests, 400), perDay(quota.Tokens, 1_200_000, nil)}},
+			limits: []quota.Limit{perMinute(quota.Requests, 400), used(0.77, perDay(quota.Tokens, 1_200_000, nil))}},
 	}},
 	{kind: "anthropic", models: []string{"claude-sonnet-4-5", "claude-haiku-4-5"}, latency: Latency{620 * ms, 1500 * ms}, outage: 529, keys: []member{
 		{name: "claude-1", account: "anthropic-main", plan: "tier-3", rpm: 1000, tpm: 400_000,
-			limits: []quota.Limit{perMinute(quota.Requests, 1000), perDay(quota.Tokens, 4_000_000, nil)}},
+			limits: []quota.Limit{perMinute(quota.Requests, 1000), used(0.81, perDay(quota.Tokens, 4_000_000, nil))}},
 		{name: "claude-2", account: "anthropic-team", plan: "tier-3", rpm: 1000, tpm: 400_000,
-			limits: []quota.Limit{perMinute(quota.Requests, 1000), perDay(quota.Tokens, 2_500_000, nil)}},
+			limits: []quota.Limit{perMinute(quota.Requests, 1000), used(0.43, perDay(quota.Tokens, 2_500_000, nil))}},
 		{name: "claude-3", account: "anthropic-lab", plan: "tier-2", rpm: 800, tpm: 400_000,
 			limits: []quota.Limit{perMinute(quota.Requests, 800)}},
 		{name: "claude-4", account: "anthropic-main", plan: "tier-3",

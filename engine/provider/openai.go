@@ -1,0 +1,42 @@
+package provider
+
+import "keywheel/engine"
+
+// OpenAI: platform.openai.com/docs/guides/error-codes and /guides/rate-limits.
+// Limits belong to the organization and the model (or a group of models); money
+// to the organization, some spending limits to a project.
+var openAI = Provider{
+	Name: "openai", BaseURL: "https://api.openai.com/v1", TestPath: "/models", AsksUsage: true,
+	limitHeaders: openAILimits, limitsOf: theModel,
+	codeRules: compile([]rule{
+		{codes: "insufficient_quota|credit_balance_exhausted|billing_not_active", words: "project&spend", finding: spendLimit},
+		// What a ChatGPT subscription says.
+		{codes: "usage_limit_reached|usage_not_included", finding: planWindow},
+		{codes: "server_is_overloaded|slow_down", on: []int{5}, finding: busy},
+		{codes: "slow_down", finding: tooFast},
+	}),
+	wordRules: compile([]rule{
+		// A restricted key, or a role; the key lives.
+		{words: "you have insufficient permissions for this operation|restricted api key", finding: mayNot.because("the key lacks a scope")},
+		{words: "must be a member of an organization|not a member of", on: []int{401, 403}, finding: badKey.because("the key's user belongs to no organization")},
+		{words: "limit&requests per min|limit&tokens per min|limit&requests per day|limit&tokens per day|limit&images per", finding: modelRate},
+		{words: "engine is currently overloaded", finding: busy},
+		{words: "must be verified to use the model|must be verified to", finding: noModel.ends(Human)},
+	}),
+	Bound: []Resource{
+		{Create: "/files", Use: "/files/"}, {Create: "/uploads", Use: "/uploads/"}, {Create: "/batches", Use: "/batches/"},
+		{Create: "/responses", Use: "/responses/", Fields: []string{"previous_response_id"}}, {Create: "/conversations", Use: "/conversations/", Fields: []string{"conversation", "conversation.id"}},
+		{Create: "/fine_tuning/jobs", Use: "/fine_tuning/jobs/"}, {Create: "/vector_stores", Use: "/vector_stores/"},
+		{Create: "/assistants", Use: "/assistants/", Fields: []string{"assistant_id"}}, {Create: "/threads", Use: "/threads/"},
+		{Create: "/containers", Use: "/containers/"}, {Create: "/videos", Use: "/videos/"}, {Create: "/chat/completions", Use: "/chat/completions/"},
+	},
+}
+
+// generic is any API like OpenAI's, or any plain REST API with its key in a
+// header.
+var generic = Provider{Name: "generic", limitHeaders: openAILimits, flatErrors: true,
+	wordRules: compile([]rule{
+		{words: "payment required", on: []int{402}, finding: noMoney},
+		{on: []int{412}, words: "balance|credit|quota|payment", finding: finding{kind: engine.QuotaExhausted, blame: theAccount, until: Human, limit: "credits", why: "money is gone"}},
+	}),
+}

@@ -1,0 +1,152 @@
+package provider
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"keywheel/engine"
+)
+
+// blame is whom a rule blames.
+type blame uint8
+
+const (
+	nobody blame = iota
+	theKey
+	theAccount
+	// theModel is one model on the whole account: most limits are that.
+	theModel
+	// keysModel is one model on this key alone.
+	keysModel
+	// usual is whomever the provider's rate limits belong to.
+	usual
+)
+
+// finding is what a rule concludes.
+type finding struct {
+	kind  engine.Kind
+	blame blame
+	until Until
+	limit string // in the corpus's words; "" is read from the text
+	// wait is what the provider's documentation says to wait where the answer
+	// says nothing.
+	wait time.Duration
+	why  string // for people
+}
+
+// rule is one line of a provider's table: what has to be seen, and what it
+// means. All that is set has to be seen. Rules are tried in order.
+type rule struct {
+	// codes are machine codes, in lower case, split by |. A * in one stands for
+	// anything.
+	codes string
+	// on are statuses; 4 and 5 are all of that hundred. Rules of words alone
+	// are tried on 4xx and on errors without a status, unless on says more.
+	on []int
+	// words are what the message has, in lower case: alternatives split by |,
+	// each of parts joined by &.
+	words string
+	finding
+
+	anyCode []string
+	anyWord [][]string
+}
+
+// rules is a table of rules, tried in order.
+type rules []rule
+
+// look is what the first rule that matches concludes, and by what; "" if none
+// does.
+func (rs rules) look(s *signs) (finding, string) {
+	for i := range rs {
+		if code, word, ok := rs[i].match(s); ok {
+			return rs[i].finding, seenAs(code, word)
+		}
+	}
+	return finding{}, ""
+}
+
+// compile makes a table ready for use.
+func compile(rules rules) rules {
+	for i := range rules {
+		r := &rules[i]
+		if r.codes != "" {
+			r.anyCode = strings.Split(r.codes, "|")
+		}
+		if r.words == "" {
+			continue
+		}
+		for alternative := range strings.SplitSeq(r.words, "|") {
+			r.anyWord = append(r.anyWord, strings.Split(alternative, "&"))
+		}
+	}
+	return rules
+}
+
+// match reports whether the rule's conditions are seen, and by what.
+func (r *rule) match(s *signs) (code, word string, ok bool) {
+	switch {
+	case r.on != nil && !slices.ContainsFunc(r.on, func(on int) bool { return on == s.status || on < 10 && on == s.status/100 }):
+		return "", "", false
+	case r.on == nil && r.anyCode == nil && s.status >= 500:
+		return "", "", false
+	}
+	if r.anyCode != nil {
+		if code = s.hasCode(r.anyCode); code == "" {
+			return "", "", false
+		}
+	}
+	if r.anyWord != nil {
+		if word = s.hasWord(r.anyWord); word == "" {
+			return "", "", false
+		}
+	}
+	return code, word, true
+}
+
+// hasCode is the first of the answer's codes that is wanted.
+func (s *signs) hasCode(wanted []string) string {
+	for _, w := range wanted {
+		for _, c := range s.codes {
+			if like(c, w) {
+				return c
+			}
+		}
+	}
+	return ""
+}
+
+// like matches a pattern in which each * stands for anything.
+func like(code, pattern string) bool {
+	head, rest, open := strings.Cut(pattern, "*")
+	if !open {
+		return code == pattern
+	}
+	code, ok := strings.CutPrefix(code, head)
+	for ok {
+		head, rest, open = strings.Cut(rest, "*")
+		if !open {
+			return strings.HasSuffix(code, head)
+		}
+		_, code, ok = strings.Cut(code, head)
+	}
+	return false
+}
+
+// hasWord is the first alternative that the text has all parts of.
+func (s *signs) hasWord(alternatives [][]string) string {
+	for _, parts := range alternatives {
+		all := true
+		for _, p := range parts {
+			if !strings.Contains(s.text, p) {
+				all = false
+				break
+			}
+		}
+		if all {
+			return parts[0]
+		}
+	}
+	return ""
+}
