@@ -14,8 +14,10 @@ var deepSeek = Provider{
 		ok := body.Get("is_available").Exists()
 		return Funds{Left: info.Get("total_balance").Float(), Currency: info.Get("currency").String(), Unusable: ok && !body.Get("is_available").Bool()}, ok
 	}},
+	codeRules: compile([]rule{
+		{codes: "authentication_error", words: "(governor)", finding: noKeySent},
+	}),
 	wordRules: compile([]rule{
-		{words: "(governor)", on: []int{401}, finding: noKeySent},
 		{words: "content exists risk", finding: badContent},
 	}),
 }

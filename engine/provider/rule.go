@@ -92,6 +92,9 @@ func (r *rule) match(s *signs) (code, word string, ok bool) {
 	case r.on == nil && r.anyCode == nil && s.status >= 500:
 		return "", "", false
 	}
+	if r.anyCode == nil && s.aboutRequest() && (r.kind == engine.InvalidKey || r.kind == engine.QuotaExhausted) {
+		return "", "", false
+	}
 	if r.anyCode != nil {
 		if code = s.hasCode(r.anyCode); code == "" {
 			return "", "", false
@@ -149,4 +152,26 @@ func (s *signs) hasWord(alternatives [][]string) string {
 		}
 	}
 	return ""
+}
+
+// requestMarks show that a message speaks of what was asked, and may echo it.
+var requestMarks = []string{"messages[", "messages.", "contents[", "content[", "input[", "'messages'", "invalid value", "validation error", "tools[", "tools."}
+
+// aboutRequest reports whether an answer complains of a part of the request:
+// whatever words it has may be the client's own, and blame no key.
+func (s *signs) aboutRequest() bool {
+	switch s.status {
+	case 400, 404, 405, 409, 413, 415, 422:
+	default:
+		return false
+	}
+	if s.status != 400 || s.param {
+		return true
+	}
+	for _, mark := range requestMarks {
+		if strings.Contains(s.text, mark) {
+			return true
+		}
+	}
+	return false
 }

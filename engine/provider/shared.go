@@ -73,9 +73,10 @@ var noKey = compile([]rule{
 // relays (one-api, new-api, LiteLLM).
 var sharedCodes = compile([]rule{
 	// Dead accounts and keys.
-	{codes: "account_deactivated|account_suspended|account_disabled|account_terminated|organization_restricted|organization_disabled|organization_suspended|access_terminated|user_suspended|account_blocked|user_disabled", finding: deadAccount},
+	{codes: "account_inactive|account_deactivated|account_suspended|account_disabled|account_terminated|organization_restricted|organization_disabled|organization_suspended|access_terminated|user_suspended|account_blocked|user_disabled", finding: deadAccount},
 	{codes: "consumer_suspended|api_key_suspended|key_suspended|api_key_disabled|api_key_revoked|token_revoked|key_disabled|api_key_leaked|api_key_blocked", finding: deadKey},
-	{codes: "invalid_api_key|api_key_invalid|invalidapikey|invalid_key|api_key_expired|expired_api_key|api_key_not_found|apikeynotfound|invalid_token|token_expired|expired_token|invalid_access_token|" +
+	{codes: "not_authed", finding: noKeySent},
+	{codes: "invalid_auth|access_token_expired|invalid_api_key|api_key_invalid|invalidapikey|invalid_key|api_key_expired|expired_api_key|api_key_not_found|apikeynotfound|invalid_token|token_expired|expired_token|invalid_access_token|" +
 		"invalid_authentication_error|incorrect_api_key|apikeyinvalid|invalidaccesskeyid*|invalidclienttokenid|unrecognizedclientexception|expiredtokenexception|invalidsignatureexception|signaturedoesnotmatch|invalidaccesstoken|" +
 		"oauth.v2.invalidapikey|oauth.v2.failedtoresolveapikey|authfailure*|invalid_grant|key_not_found|keyexpired|keyinvalid|invalid_credentials|bad_credentials|badcredentials", finding: badKey},
 
@@ -85,12 +86,13 @@ var sharedCodes = compile([]rule{
 
 	// Money.
 	{codes: "project_spend_limit_exceeded|organization_spend_limit_exceeded|spend_limit_exceeded|enforced_spend_limit_reached|budget_exceeded|spending_limit_exceeded", finding: spendLimit},
+	{codes: "quota_exceeded|quotaexceeded|quota_exhausted|credits_exceeded|character_limit_exceeded", on: []int{400, 401, 402, 403}, finding: noMoney.ends(ResetOrHuman).because("the account's quota is used up")},
 	{codes: "organization_usage_limit_exceeded", finding: spendLimit.ends(Human)},
 	{codes: "billing_hard_limit_reached|monthly_spend_limit_reached", finding: spendLimit},
 	{codes: "insufficient_quota|credit_balance_exhausted|billing_not_active|insufficient_balance|insufficientbalance|insufficient_credits|insufficient_credit|insufficient_funds|insufficient_user_quota|insufficient_account_balance|" +
 		"pre_consume_token_quota_failed|credit_limit|credits_exhausted|out_of_credits|no_credits|payment_required|billing_error|billing_disabled|arrearage|accountoverdue*|account_overdue|arrears|not_enough_balance|" +
 		"balance_not_enough|exceeded_current_quota_error|overdue_payment|unpaid|insufficient_user_balance|quota_not_enough|token_quota_exhausted|account_arrears", finding: noMoney},
-	{codes: "subscription_expired|plan_expired|trial_expired|subscription_inactive", finding: noPlan},
+	{codes: "invalidsubscription|subscription_expired|plan_expired|trial_expired|subscription_inactive", finding: noPlan},
 
 	// Requests that can never do, before the rates that their codes also name.
 	{codes: "rate_limit_exceeded|rate_limit_error|tokens|request_too_large|tokens_limit_reached", words: "request too large|request entity too large|must be reduced in order to run|exceeds the maximum|requested tokens exceed", finding: tooLarge},
@@ -103,17 +105,18 @@ var sharedCodes = compile([]rule{
 	{codes: "overloaded_error|overloaded|engine_overloaded|engine_overloaded_error|server_is_overloaded|serveroverloaded|service_unavailable*|serviceunavailable*|server_error|internal_server_error|internalservererror|internalserviceerror|" +
 		"internal_error|internalerror*|api_error|upstream_error|bad_gateway|gateway_timeout|timeout_error|unavailable|internal|deadline_exceeded|provider_unavailable|bad_response*|no_available_channel|do_request_failed|" +
 		"modeltimeout*|timeout|read_response_body_failed|upstream_timeout|provider_error|modelerrorexception|internalfailure", on: []int{0, 5, 408, 429}, finding: failed},
-	{codes: "overloaded_error|engine_overloaded|engine_overloaded_error|server_is_overloaded|serveroverloaded", finding: busy},
-	{codes: "capacity_exhausted|model_overloaded|modelservingerror|model_at_capacity|model_busy|modelnotreadyexception|model_cooldown|no_available_provider*|model_not_available_now|service_tier_capacity_exceeded|capacity_exceeded", finding: modelBusy},
+	{codes: "overloaded_error|engine_overloaded|engine_overloaded_error|server_is_overloaded|serveroverloaded|system_busy|service_busy|server_busy", finding: busy},
+	{codes: "capacity_exhausted|queue_exceeded|model_overloaded|modelservingerror|model_at_capacity|model_busy|modelnotreadyexception|model_cooldown|no_available_provider*|model_not_available_now|service_tier_capacity_exceeded|capacity_exceeded", finding: modelBusy},
 
 	// Access.
 	{codes: "model_not_found|modelnotfound|model_not_available|invalidendpointormodel.notfound|model_access_denied|model.accessdenied|model_not_allowed|modelnotopen|model_not_supported|model_not_exist", words: "access|permission|activat|开通|无权|not open|not allowed|not available to", finding: noModel},
 	{codes: "model.accessdenied|model_access_denied|modelnotopen|model_not_allowed", finding: noModel},
 	{codes: "model_not_found|modelnotfound|model_not_available|invalid_model|model_not_exist|model_not_supported", on: []int{401, 403}, finding: noModel},
-	{codes: "model_not_found|modelnotfound|model_not_available|invalid_model|invalid_model_error|model_not_exist|model_not_supported", finding: modelUnknown},
+	{codes: "model_not_found|modelnotfound|model_not_available|invalid_model|invalid_model_error|model_not_exist|model_not_supported", on: []int{0, 4}, finding: modelUnknown},
 	{codes: "service_disabled", finding: accountMayNot.because("the account has this API switched off")},
 	{codes: "api_key_service_blocked|api_key_http_referrer_blocked|api_key_android_app_blocked|api_key_ios_app_blocked", finding: mayNotYet.because("the key is restricted to other uses")},
 	{codes: "missing_scope|missing_scopes|insufficient_scope|insufficient_permissions|insufficient_privileges|scope_not_allowed|permission_denied_error", finding: mayNot.because("the key lacks a scope")},
+	{codes: "accessdenied|accessdeniedexception|access_denied", words: "model", on: []int{0, 400, 401, 403}, finding: noModel},
 	{codes: "accessdenied|accessdeniedexception|access_denied|unauthorized_operation|unauthorizedoperation", on: []int{0, 400, 401, 403}, finding: mayNot},
 
 	// Rates.
@@ -122,7 +125,7 @@ var sharedCodes = compile([]rule{
 	{codes: "usage_limit_reached|usage_limit_exceeded", finding: planWindow},
 	{codes: "rate_limit_exceeded|rate_limit_reached|rate_limit_reached_error|rate_limited|rate_limit_error|rate_limit|ratelimited|ratelimitexceeded*|ratelimitreached|ratelimiterror|too_many_requests|toomanyrequests|toomanyrequestsexception|" +
 		"throttling*|throttled*|throttlingexception|userratelimitexceeded|slow_down|slowdown|request_limit_exceeded|requestlimitexceeded*|rate_exceeded|limit_requests|requests_limit_exceeded|limitexceeded*|model_rate_limit|resource_exhausted|" +
-		"quotaexceeded|quota_exceeded|rate-limited|rate_limit_violation|api_rate_limited|429000", on: []int{0, 4, 503}, finding: tooFast},
+		"quotaexceeded|quota_exceeded|rate-limited|rate_limit_violation|api_rate_limited|too_many_requests_error|request_quota_exceeded|token_quota_exceeded|servicequotaexceededexception|provisionedthroughputexceededexception|ratelimited_error|rate_limit_exceeded_error", on: []int{0, 4, 503}, finding: tooFast},
 
 	// The request.
 	{codes: "previous_response_not_found|not_found_error|resource_not_found|no_such_*|unknown_parameter|unsupported_parameter|unsupported_value|missing_required_parameter|invalid_value|invalid_type|invalidparameter*|missingparameter*|" +
@@ -155,10 +158,13 @@ var sharedWords = compile([]rule{
 	{on: []int{0, 400, 403, 422, 451}, finding: badContent, words: "content management policy|content policy|content_policy|content filter|content violates|usage policies|usage policy|usage guidelines|safety system|safety filter|safety policy|flagged|moderation|sensitive content|sensitive information|inappropriate content|" +
 		"prompt injection|guardrail|policy violation|violates our|violate our|content is not allowed|prohibited content|敏感|违规|不安全|安全审核|内容审核|blocked by our|high risk|risk control|content exists risk|unsafe content|harmful content"},
 
+	// A rate that speaks of money: what one could pay to have more.
+	{on: []int{429}, finding: tooFast, words: "reduced rate limit|rate limit reached&try again in|rate limit reached&per min|rate limit exceeded&try again in|rate limit&per minute|rate limit&per second|requests per minute|tokens per minute|rpm limit|tpm limit"},
+
 	// Money. "Quota" alone is not it.
 	{finding: keyCap, words: "key limit exceeded|key budget|budget has been exceeded|maximum billing reached for this api key|api key&spending limit|api key&spend limit|key&usage limit|令牌额度已用尽|token quota is not enough|key's spending|limit for this key|limit for this api key|key has reached its"},
 	{finding: spendLimit, words: "spending limit|spend limit|spending cap|spend cap|usage limits. you will regain|api usage limits|monthly usage limit|monthly budget|billing limit|billing hard limit|budget limit|budget exceeded|usage cap|消费限额|消费上限"},
-	{finding: noMoney, words: "credit balance|insufficient balance|balance is insufficient|balance insufficient|insufficient account balance|insufficient credit|insufficient fund|insufficient quota|insufficient_quota|out of credits|run out of credit|ran out of credit|not enough credit|not enough balance|not enough fund|no credits|no remaining credit|no more credit|credits are depleted|credits depleted|credits exhausted|credits have been|" +
+	{finding: noMoney, words: "credit balance|monthly included credits|exhausted balance|exhausted your balance|enough credits|enough balance|credits expired|insufficient balance|balance is insufficient|balance insufficient|insufficient account balance|insufficient credit|insufficient fund|insufficient quota|insufficient_quota|out of credits|run out of credit|ran out of credit|not enough credit|not enough balance|not enough fund|no credits|no remaining credit|no more credit|credits are depleted|credits depleted|credits exhausted|credits have been|" +
 		"used all available credits|used up your credit|exceeded your credit|credit limit|more credits|add credit|purchase credit|buy credit|requires credit|negative balance|balance is too low|balance too low|balance is negative|balance: 0|zero balance|low balance|top up|top-up|topup|payment required|payment method|payment is required|" +
 		"update your payment|billing details|billing is not|billing has not|billing to be enabled|requires billing|enable billing|account is not active|account is inactive|unpaid|past due|overdue|past-due|arrear|good standing|outstanding balance|outstanding invoice|recharge|please pay|prepaid|prepayment|free credits|free trial has|trial has ended|trial has expired|trial credit|" +
 		"余额不足|欠费|充值|额度不足|额度已用尽|额度用尽|余额已用完|账户余额|资源包|用户额度|免费额度|no resource package|wallet|insufficient tokens balance|low credit"},
@@ -166,7 +172,7 @@ var sharedWords = compile([]rule{
 
 	// Keys.
 	{on: refusals, finding: badKey, words: "incorrect api key|invalid api key|invalid api-key|invalid api_key|invalid apikey|invalid key|invalid_api_key|api key not valid|api key expired|api key has expired|api key is expired|expired api key|api key is invalid|api key is not valid|api-key is invalid|apikey is invalid|api key invalid|api key not found|api key does not exist|" +
-		"api key could not be found|api key format|invalid x-api-key|invalid bearer|bad credentials|invalid subscription key|requires a valid api key|valid api key|authentication fails|authentication failed|invalid authentication|key is invalid|unknown api key|unrecognized api key|wrong api key|malformed api key|api key provided is|user not found|" +
+		"api key could not be found|api key format|invalid x-api-key|invalid bearer|bad credentials|invalid subscription key|requires a valid api key|valid api key|authentication fails|authentication failed|authentication error|failed to authenticate|invalid api token|invalid credentials|invalid authentication|key is invalid|unknown api key|unrecognized api key|wrong api key|malformed api key|api key provided is|user not found|" +
 		"身份验证失败|api key 无效|apikey无效|密钥无效|无效的密钥|无效的 api key|无效的api key|无效的令牌|令牌无效|令牌已过期|令牌不存在|authentication token 非法|token 已过期|鉴权失败|认证失败"},
 	{on: []int{401}, finding: badKey, words: "invalid token|token is invalid|token has expired|token expired|token is expired|invalid access token|invalid credentials|invalid_token|jwt expired|invalid jwt|could not validate credentials|invalid signature|signature mismatch|token not valid|unable to verify"},
 
@@ -178,7 +184,7 @@ var sharedWords = compile([]rule{
 
 	// Overload, before rates that are the key's.
 	{on: []int{0, 429}, finding: modelBusy, words: "model is overloaded|model is currently overloaded|model overloaded|model is busy|model is currently busy|model is at capacity|service tier capacity exceeded|temporarily rate-limited upstream|rate-limited upstream|providers for&at capacity|no available provider|no endpoints available|该模型当前访问量过大|模型繁忙|模型负载|model&high demand|model&currently unavailable|" +
-		"capacity exceeded for this model|no available channel for model|model is temporarily|model&overloaded|model&capacity"},
+		"capacity exceeded for this model|no available channel|无可用渠道|model is temporarily|model&overloaded|model&capacity"},
 	{on: []int{0, 429}, finding: busy, words: "overloaded|at capacity|over capacity|capacity limits|capacity constraints|insufficient capacity|not enough capacity|out of capacity|high load|heavy load|heavy traffic|high traffic|server is busy|servers are busy|system is busy|system is really busy|service is busy|service busy|currently unavailable|temporarily unavailable|" +
 		"high demand|负载已饱和|负载较高|负载过高|系统繁忙|服务繁忙|服务器繁忙|访问量过大|资源不足|排队|请求过多，系统|provider returned error|upstream provider"},
 

@@ -32,7 +32,9 @@ type signs struct {
 	status int
 	inBody bool
 	html   bool
-	json   bool
+	// param is set where the answer names the parameter it does not like.
+	param bool
+	json  bool
 
 	codes   []string // lower case, the telling first
 	ranks   []int
@@ -193,6 +195,8 @@ func (s *signs) field(name string, value gjson.Result, depth int, messageRank *i
 	switch {
 	case name == "model" && s.model == "":
 		s.model = text
+	case name == "param":
+		s.param = s.param || text != ""
 	case name == "providername":
 		s.addCode("from_provider", 9)
 	case name == "raw" && depth > 0 || name == "message" && strings.HasPrefix(strings.TrimSpace(text), "{"):

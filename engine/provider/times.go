@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ func waitNumber(n float64, at time.Time) (time.Duration, bool) {
 	case !(n > 0):
 		return 0, false
 	case n < shortEpoch:
-		return positive(time.Duration(n * float64(time.Second)))
+		return positive(time.Duration(math.Round(n * float64(time.Second))))
 	default:
 		t, ok := epoch(n)
 		if !ok {
@@ -411,8 +412,11 @@ func momentAt(s string, zone *time.Location) (time.Time, bool) {
 	case strings.HasPrefix(rest, "utc"), strings.HasPrefix(rest, "gmt"), strings.HasPrefix(rest, "z"):
 		zone = time.UTC
 	case len(rest) >= 6 && (rest[0] == '+' || rest[0] == '-'):
-		if t, err := time.Parse("-07:00", rest[:6]); err == nil {
-			zone = t.Location()
+		for _, l := range [...]string{"-07:00", "-0700"} {
+			if t, err := time.Parse(l, rest[:len(l)]); err == nil {
+				zone = t.Location()
+				break
+			}
 		}
 	case strings.HasPrefix(rest, "pst"), strings.HasPrefix(rest, "pdt"), strings.HasPrefix(rest, "pt"), strings.HasPrefix(rest, "pacific"):
 		zone = Pacific

@@ -76,12 +76,15 @@ func bareFor(tb testing.TB, upstream string) *httptest.Server {
 			r.Out.Header.Set("Authorization", "Bearer sk-test-not-a-key")
 		},
 		Transport:  base,
-		ErrorLog:   log.New(io.Discard, "", 0),
+		ErrorLog:   discardLog,
 		BufferPool: &pool{sync.Pool{New: func() any { return make([]byte, 32<<10) }}},
 	})
 	tb.Cleanup(s.Close)
 	return s
 }
+
+// discardLog keeps net/http from writing about connections that tests break.
+var discardLog = log.New(io.Discard, "", 0)
 
 type pool struct{ sync.Pool }
 

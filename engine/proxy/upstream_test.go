@@ -1,0 +1,64 @@
+package proxy
+
+import (
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"keywheel/engine"
+	"keywheel/engine/secret"
+)
+
+// secureRig is a proxy before an upstream that speaks TLS and HTTP/2; trusted
+// says whether the key's ca_file vouches for it.
+func secureRig(t *testing.T, trusted bool, h http.HandlerFunc) string {
+	t.Helper()
+	up := httptest.NewUnstartedServer(h)
+	up.EnableHTTP2 = true
+	up.Config.ErrorLog = discardLog
+	up.StartTLS()
+	t.Cleanup(up.Close)
+	key := engine.Key{Name: "k1", Provider: "openai", Kind: "openai", BaseURL: up.URL + "/v1", Secret: secret.New(fake + "k1")}
+	if trusted {
+		key.CAFile = filepath.Join(t.TempDir(), "ca.pem")
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: up.Certificate().Raw})
+		if err := os.WriteFile(key.CAFile, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := engine.Config{Keys: []engine.Key{key}, Services: []engine.Service{{Name: "svc", Keys: []string{"k1"}}}}
+	e, err := engine.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(e, Options{Services: cfg.Services, Keys: cfg.Keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(p)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func TestHTTP2Upstream(t *testing.T) {
+	t.Parallel()
+	url := secureRig(t, true, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) })
+	r := &rig{t: t, url: url}
+	if res, text := r.ask("POST", "/svc/v1/chat/completions", chatBody); res.StatusCode != 200 || text != "HTTP/2.0" {
+		t.Errorf("%d over %s", res.StatusCode, text)
+	}
+}
+
+func TestAnUpstreamNobodyVouchesFor(t *testing.T) {
+	t.Parallel()
+	url := secureRig(t, false, func(http.ResponseWriter, *http.Request) { t.Error("a key went to a host nobody vouches for") })
+	r := &rig{t: t, url: url}
+	if res, text := r.ask("POST", "/svc/v1/chat/completions", chatBody); res.StatusCode != 502 || !strings.Contains(text, "TLS failed") {
+		t.Errorf("%d %s", res.StatusCode, text)
+	}
+}
