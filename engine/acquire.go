@@ -151,9 +151,6 @@ func (q *query) can(m *member) bool {
 // (zero: unknown); "" when it can. It allocates nothing.
 func (q *query) refuses(k *key) (why string, until time.Time) {
 	r := q.r
-	if r.attempts > 0 && r.hasTried(k.cred) {
-		return "was tried", time.Time{}
-	}
 	if k.draining {
 		return "is draining", time.Time{}
 	}
@@ -162,15 +159,16 @@ func (q *query) refuses(k *key) (why string, until time.Time) {
 			return "waits for a trial that is safe to repeat", h.trialAt
 		}
 	}
-	for _, s := range [...]*slot{k.cred.part(r.Model), k.cred.part(r.Scope), k.cred.account.part(r.Model), k.cred.account.part(r.Scope)} {
-		if s != nil && s.hold != nil && !s.hold.over(q.now) {
-			return s.hold.why, s.hold.until
-		}
+	if h := k.cred.partHold(r.Model, r.Scope, q.now); h != nil {
+		return h.why, h.until
 	}
 	if r.Scope != "" && len(k.Scopes) > 0 && !slices.Contains(k.Scopes, r.Scope) {
 		return "is not for this scope", time.Time{}
 	}
-	return q.fits(k.cred.books)
+	if why, until = q.fits(k.cred.books); why == "" && r.attempts > 0 && r.hasTried(k.cred) {
+		why = "was tried"
+	}
+	return why, until
 }
 
 // fits says which of the books the request does not fit in, if any.
@@ -197,6 +195,16 @@ func (q *query) need(b *quota.Book) float64 {
 	default:
 		return 1e-9 // money: anything left is enough, the answer tells the rest
 	}
+}
+
+// partHold is what holds the credential or its account for a model or a scope.
+func (c *credential) partHold(model, scope string, now time.Time) *hold {
+	for _, s := range [...]*slot{c.part(model), c.part(scope), c.account.part(model), c.account.part(scope)} {
+		if s != nil && s.hold != nil && !s.hold.over(now) {
+			return s.hold
+		}
+	}
+	return nil
 }
 
 func accountHold(c *credential) *hold {
@@ -328,6 +336,7 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 
 func (e *Engine) begin(r *Request, s *service, now time.Time) {
 	r.svc, r.began = s, now
+	s.asked(r.Model, r.Scope)
 	s.inFlight++
 	s.requests++
 	s.rate.Add(1, now)
@@ -445,6 +454,8 @@ func host(base string) string {
 type Usage struct {
 	Input, Output, Cached int64
 	CostUSD               float64
+	// Unpriced is set where something was used and nobody knows its price.
+	Unpriced bool
 }
 
 // Tokens is input and output together.

@@ -78,6 +78,7 @@ type credential struct {
 	rate        quota.Meter
 	series      series
 	usage       Usage
+	unpriced    int64
 }
 
 // service is one consumer of keys.
@@ -92,6 +93,10 @@ type service struct {
 	usable    int
 	downSince time.Time
 	refused   int64
+	// model and scope are what all its requests so far asked for; several is
+	// set when they did not all ask for one.
+	model, scope string
+	several      bool
 	// rotatedFor is the hold that the last rotation was for, so that a burst
 	// of failures makes one rotation.
 	rotatedFor *hold
@@ -219,10 +224,23 @@ func (s *service) serves(k *key) bool {
 	return found
 }
 
+// asked notes what a request asks for.
+func (s *service) asked(model, scope string) {
+	switch {
+	case s.several:
+	case s.requests == 0:
+		s.model, s.scope = model, scope
+	case s.model != model || s.scope != scope:
+		s.model, s.scope, s.several = "", "", true
+	}
+}
+
+// countUsable counts the keys that can serve. For a service that is only ever
+// asked for one model, a key that is held for that model cannot.
 func (s *service) countUsable(now time.Time) int {
 	n := 0
 	s.all(func(m *member) {
-		if st, _ := m.key.state(now); st == Active && !m.key.draining {
+		if st, _ := m.key.state(now); st == Active && !m.key.draining && m.key.cred.partHold(s.model, s.scope, now) == nil {
 			n++
 		}
 	})

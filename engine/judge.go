@@ -141,6 +141,9 @@ func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 	c, s := l.key.cred, l.req.svc
 	c.inFlight--
 	c.usage.add(u)
+	if u.Unpriced {
+		c.unpriced++
+	}
 	q := e.query(l.req, now)
 	for _, books := range [...][]*quota.Book{c.books, s.books} {
 		for _, b := range books {

@@ -101,24 +101,26 @@ type KeyStatus struct {
 	Until       *time.Time `json:"until"`
 	Draining    bool       `json:"draining"`
 	// Trial is true while a held key may serve, or is serving, one trial.
-	Trial        bool          `json:"trial"`
-	Scopes       []string      `json:"scopes"`
-	Services     []string      `json:"services"`
-	InFlight     int           `json:"in_flight"`
-	Requests     int64         `json:"requests"`
-	Failures     int64         `json:"failures"`
-	RateLimited  int64         `json:"rate_limited"`
-	Verdicts     Verdicts      `json:"verdicts"`
-	LastFailure  *time.Time    `json:"last_failure"`
-	InputTokens  int64         `json:"input_tokens"`
-	OutputTokens int64         `json:"output_tokens"`
-	CachedTokens int64         `json:"cached_tokens"`
-	CostUSD      float64       `json:"cost_usd"`
-	PerMin       float64       `json:"per_min"`
-	Series       []int         `json:"series"`
-	BucketS      float64       `json:"bucket_s"`
-	Holds        []HoldStatus  `json:"holds"`
-	Limits       []LimitStatus `json:"limits"`
+	Trial        bool       `json:"trial"`
+	Scopes       []string   `json:"scopes"`
+	Services     []string   `json:"services"`
+	InFlight     int        `json:"in_flight"`
+	Requests     int64      `json:"requests"`
+	Failures     int64      `json:"failures"`
+	RateLimited  int64      `json:"rate_limited"`
+	Verdicts     Verdicts   `json:"verdicts"`
+	LastFailure  *time.Time `json:"last_failure"`
+	InputTokens  int64      `json:"input_tokens"`
+	OutputTokens int64      `json:"output_tokens"`
+	CachedTokens int64      `json:"cached_tokens"`
+	CostUSD      float64    `json:"cost_usd"`
+	// Unpriced counts requests whose cost nobody knows: CostUSD is without them.
+	Unpriced int64         `json:"unpriced"`
+	PerMin   float64       `json:"per_min"`
+	Series   []int         `json:"series"`
+	BucketS  float64       `json:"bucket_s"`
+	Holds    []HoldStatus  `json:"holds"`
+	Limits   []LimitStatus `json:"limits"`
 }
 
 // Usable reports whether the key can serve now.

@@ -49,9 +49,13 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 	first := int64(never)
 	s.all(func(m *member) {
 		st.Provider = m.key.Provider
-		if m.readyAt > now.UnixNano() {
+		at := m.readyAt
+		if h := m.key.cred.partHold(s.model, s.scope, now); h != nil {
+			at = max(at, h.readyAt())
+		}
+		if at > now.UnixNano() {
 			held++
-			first = min(first, m.readyAt)
+			first = min(first, at)
 		}
 		incident = incident || e.inIncident(m.key.cred)
 	})
@@ -86,7 +90,7 @@ func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
 	st := KeyStatus{Name: k.Name, Provider: k.Provider, Account: k.Account, Fingerprint: c.fingerprint, Ref: k.Ref, Draining: k.draining,
 		Scopes: append([]string{}, k.Scopes...), InFlight: c.inFlight, Requests: c.requests, Failures: c.verdicts.Failed(),
 		RateLimited: c.verdicts.RateLimited, Verdicts: c.verdicts, LastFailure: timePtr(c.lastFailure), InputTokens: c.usage.Input,
-		OutputTokens: c.usage.Output, CachedTokens: c.usage.Cached, CostUSD: c.usage.CostUSD, PerMin: c.rate.PerSecond(now) * 60,
+		OutputTokens: c.usage.Output, CachedTokens: c.usage.Cached, CostUSD: c.usage.CostUSD, Unpriced: c.unpriced, PerMin: c.rate.PerSecond(now) * 60,
 		Series: c.series.list(buckets/2, now), BucketS: bucketLength.Seconds(), Limits: limits(c.books, "key", now), Holds: []HoldStatus{}}
 	holds := k.holds(now)
 	st.State = Active

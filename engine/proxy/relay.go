@@ -14,9 +14,6 @@ import (
 	"keywheel/engine/provider"
 )
 
-// usageTail is how much of the end of a body is looked through for its usage.
-const usageTail = 2 << 10
-
 // answerBody is the body of an answer that counts. It passes everything through
 // as it comes, ends when upstream is silent for too long, and settles its lease
 // when it is closed.
@@ -27,16 +24,35 @@ type answerBody struct {
 	cancel context.CancelCauseFunc
 	watch  *time.Timer
 	idle   time.Duration
-	usage  bool // look for usage
-	tail   []byte
-	err    error // how reading ended; nil while it has not
-	closed sync.Once
+	form   form
+	tap    *provider.Tap // reads what was used; nil where it cannot be read
+	// held is what was read before the head went out, pending a read that was
+	// still on its way then, failed how reading ended already.
+	held    []byte
+	pending chan arrival
+	failed  error
+	price   func(*provider.Usage)
+	err     error // how the client's reading ended; nil while it has not
+	closed  sync.Once
 }
 
-func (a *answerBody) Read(p []byte) (int, error) {
-	n, err := a.ReadCloser.Read(p)
-	if n > 0 && a.usage {
-		a.remember(p[:n])
+func (a *answerBody) Read(p []byte) (n int, err error) {
+	switch {
+	case len(a.held) > 0:
+		n = copy(p, a.held)
+		a.held = a.held[n:]
+	case a.pending != nil:
+		got := <-a.pending
+		a.pending, a.held, a.failed = nil, got.buf, got.err
+		return a.Read(p)
+	case a.failed == nil:
+		n, err = a.ReadCloser.Read(p)
+	}
+	if err == nil && len(a.held) == 0 && a.failed != nil {
+		err = a.failed
+	}
+	if n > 0 && a.tap != nil {
+		_, _ = a.tap.Write(p[:n])
 	}
 	if err == nil {
 		a.watch.Reset(a.idle)
@@ -46,46 +62,35 @@ func (a *answerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// remember keeps the end of what passes.
-func (a *answerBody) remember(p []byte) {
-	if a.tail == nil {
-		a.tail = tails.Get().(*[usageTail]byte)[:0]
-	}
-	if len(p) >= usageTail {
-		a.tail = append(a.tail[:0], p[len(p)-usageTail:]...)
-		return
-	}
-	if over := len(a.tail) + len(p) - usageTail; over > 0 {
-		a.tail = a.tail[:copy(a.tail, a.tail[over:])]
-	}
-	a.tail = append(a.tail, p...)
-}
-
-var tails = sync.Pool{New: func() any { return new([usageTail]byte) }}
-
 // Close ends the answer and settles its lease. A body that was not read to its
-// end is one whose client left.
+// end is one whose client left, unless its last event had passed: some clients
+// always leave then.
 func (a *answerBody) Close() error {
 	err := a.ReadCloser.Close()
 	a.closed.Do(func() {
 		a.watch.Stop()
 		a.cancel(nil)
-		var u engine.Usage
-		if a.tail != nil {
-			u = provider.ReadUsage(a.tail)
-			tails.Put((*[usageTail]byte)(a.tail[:usageTail]))
-			a.tail = nil
+		var u provider.Usage
+		var inStream error
+		ended := false
+		if a.tap != nil {
+			u, inStream, ended = a.tap.Usage(), a.tap.Err(), a.tap.Ended()
+			a.price(&u)
 		}
 		cut := a.err
 		switch {
-		case cut == io.EOF:
+		case inStream != nil:
+			cut = inStream
+		case cut == io.EOF, ended:
 			cut = nil
 		case cut == nil, a.parent.Err() != nil:
 			cut = engine.ErrClientLeft
 		default:
 			cut = errors.New(lostWords(cut))
 		}
-		a.lease.Close(u, cut)
+		used := u.Usage
+		used.Unpriced = u.Found && !u.Priced
+		a.lease.Close(used, cut)
 	})
 	return err
 }
@@ -106,7 +111,7 @@ type upgraded struct {
 
 func (u *upgraded) Close() error { return u.answer.Close() }
 
-var copyBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+var copyBuffers = sync.Pool{New: func() any { return new([maxPeek]byte) }}
 
 // hopByHop are the headers of a connection, not of a message.
 var hopByHop = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
@@ -162,11 +167,11 @@ func relay(w http.ResponseWriter, res *http.Response, idle time.Duration) (whole
 	w.WriteHeader(res.StatusCode)
 	// What has no length is a stream: its head and each chunk go at once.
 	flusher, _ := w.(http.Flusher)
-	stream := res.ContentLength < 0 && flusher != nil
-	if stream {
+	flowing := res.ContentLength < 0 && flusher != nil
+	if flowing {
 		flusher.Flush()
 	}
-	buf := copyBuffers.Get().(*[16 << 10]byte)
+	buf := copyBuffers.Get().(*[maxPeek]byte)
 	defer copyBuffers.Put(buf)
 	for {
 		n, err := res.Body.Read(buf[:])
@@ -175,7 +180,7 @@ func relay(w http.ResponseWriter, res *http.Response, idle time.Duration) (whole
 			if _, werr := w.Write(buf[:n]); werr != nil {
 				return false
 			}
-			if stream {
+			if flowing {
 				flusher.Flush()
 			}
 		}

@@ -195,11 +195,16 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 	}
 	a.ReadCloser = res.Body
 	a.watch.Reset(a.idle)
+	answer := provider.Answer{Method: o.method, Path: r.Path, Model: r.Model, Status: res.StatusCode, Header: res.Header}
 	v := engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: res.StatusCode}}
-	if res.StatusCode >= 400 {
-		text := readError(res, key)
+	switch {
+	case res.StatusCode >= 400:
+		answer.Body, answer.Whole = readError(res, key), true
 		a.ReadCloser = res.Body
-		v = t.provider.Judge(provider.Answer{Method: o.method, Path: r.Path, Status: res.StatusCode, Header: res.Header, Body: text})
+		v = t.provider.Judge(answer)
+	case res.StatusCode >= 200 && res.StatusCode < 300 && o.method != http.MethodHead:
+		a.form = formOf(res.Header)
+		v = a.open(t.provider, answer, res)
 	}
 	if lease.Judge(v) {
 		a.discard()
@@ -211,7 +216,10 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		return nil, false, &TooLargeError{key.Name}
 	}
 	redactHeader(res.Header, key)
-	a.usage = v.Kind == engine.OK && readable(res.Header)
+	if v.Kind == engine.OK && a.form != opaque {
+		a.tap = t.provider.Tap(answer)
+		a.price = func(u *provider.Usage) { u.Price(key.Kind, r.Model, provider.Builtin) }
+	}
 	res.Body = a
 	if rw, ok := a.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {
 		a.watch.Stop()
@@ -391,13 +399,4 @@ func redactHeader(h http.Header, k *engine.Key) {
 			}
 		}
 	}
-}
-
-// readable reports whether usage can be read from a body with this head.
-func readable(h http.Header) bool {
-	if enc := h["Content-Encoding"]; len(enc) > 0 && enc[0] != "identity" {
-		return false
-	}
-	ct := h["Content-Type"]
-	return len(ct) > 0 && (strings.HasPrefix(ct[0], "application/json") || strings.HasPrefix(ct[0], "text/event-stream"))
 }
