@@ -30,7 +30,7 @@ var dashScope = Provider{
 // status 200, in base_resp.
 var miniMax = Provider{
 	Name: "minimax", BaseURL: "https://api.minimax.io/v1", Hosts: []string{"api.minimaxi.com", "api.minimax.chat"},
-	Zone: Beijing, limitsOf: theAccount, dayEnds: MidnightBeijing,
+	Zone: Beijing, limitsOf: theAccount, dayEnds: MidnightBeijing, flatErrors: true,
 	codeRules: compile([]rule{
 		{codes: "1002", finding: accountRate.limited("requests_per_minute")},
 		{codes: "2045", finding: accountRate},

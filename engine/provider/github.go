@@ -14,7 +14,7 @@ import (
 // is asked without a User-Agent is refused.
 var gitHub = Provider{
 	Name: "github", BaseURL: "https://api.github.com", Dialect: DialectGitHub, TestPath: "/rate_limit", ReadOnly: true,
-	limitsOf: theAccount, flatErrors: true, headerRule: gitHubHead,
+	limitsOf: theAccount, flatErrors: true, anyAPI: true, headerRule: gitHubHead,
 	limitHeaders: []limitHeader{{quota.Requests, "requests", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", time.Hour}},
 	codeRules: compile([]rule{
 		{codes: "rate_limited|rate_limit", on: []int{0}, finding: accountRate.because("the hour's points are used up")},

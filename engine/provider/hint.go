@@ -47,7 +47,7 @@ func (s *signs) hint(limit string) (d time.Duration, by string) {
 // those, of the one that the text names.
 func (s *signs) limitReset(limit string) (d time.Duration, by string) {
 	var buf [8]Seen
-	seen := s.p.limits(s.header, func() time.Time { return s.at }, buf[:0])
+	seen := s.p.limits(s.header, s.at, buf[:0])
 	for _, l := range seen {
 		if l.Remaining == 0 && l.Reset > d {
 			d, by = l.Reset, l.Name+" reset"

@@ -30,14 +30,15 @@ type Answer struct {
 }
 
 // made is when the answer was made, by its own clock: what delays count from.
-func (a *Answer) made() time.Time {
-	if v := a.Header["Date"]; len(v) > 0 {
-		if t, err := http.ParseTime(v[0]); err == nil {
-			return t
-		}
+func (a *Answer) made() time.Time { return madeAt(a.Header, a.At) }
+
+// madeAt is what a head's Date says, else came, else now.
+func madeAt(h http.Header, came time.Time) time.Time {
+	if t, err := http.ParseTime(first(h, "Date")); err == nil {
+		return t
 	}
-	if !a.At.IsZero() {
-		return a.At
+	if !came.IsZero() {
+		return came
 	}
 	return time.Now()
 }
@@ -57,7 +58,8 @@ func (p *Provider) Judge(a Answer) engine.Verdict {
 	if a.Status < 400 && fine(p, &a) {
 		return engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: a.Status}}
 	}
-	v, _ := p.judge(&a)
+	seen := a // so that only an answer that is looked into is kept
+	v, _ := p.judge(&seen)
 	return v
 }
 
@@ -78,7 +80,7 @@ func (p *Provider) judge(a *Answer) (engine.Verdict, judgement) {
 		s = gather(p, a)
 	}
 	f, by := p.decide(s)
-	if s.inBody && s.json && by == unknownInBody && !asksModel(a) {
+	if p.anyAPI && s.inBody && s.json && by == unknownInBody && !asksModel(a) {
 		// An API of another make may call anything an error.
 		return engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: a.Status}}, judgement{}
 	}
@@ -240,7 +242,7 @@ func (s *signs) resetAt(hint time.Duration) time.Time {
 func (s *signs) limitOfHeaders() string {
 	var buf [8]Seen
 	name := ""
-	for _, l := range s.p.limits(s.header, func() time.Time { return s.at }, buf[:0]) {
+	for _, l := range s.p.limits(s.header, s.at, buf[:0]) {
 		if l.Remaining != 0 {
 			continue
 		}
@@ -424,10 +426,10 @@ func fine(p *Provider, a *Answer) bool {
 	if isStream(a) || a.Whole && generates(a) {
 		return false
 	}
-	if says(body, errorMark) || bytes.Contains(body, baseRespMark) {
+	if says(body, errorMark) {
 		return false
 	}
-	return !p.flatErrors || !bytes.Contains(body, successMark) && !startsFlat(body)
+	return !p.flatErrors || !bytes.Contains(body, baseRespMark) && !bytes.Contains(body, successMark) && !startsFlat(body)
 }
 
 var (

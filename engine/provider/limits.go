@@ -66,20 +66,24 @@ func (p *Provider) Limits(a Answer, dst []Seen) []Seen {
 	if len(a.Header) == 0 {
 		return dst
 	}
-	return p.limits(a.Header, a.made, dst)
+	return p.limits(a.Header, a.At, dst)
 }
 
-func (p *Provider) limits(h http.Header, made func() time.Time, dst []Seen) []Seen {
-	for _, table := range [...][]limitHeader{p.limitHeaders, plainLimits, spelledLimits} {
+// limits is Limits of a head that came at a time.
+func (p *Provider) limits(h http.Header, came time.Time, dst []Seen) []Seen {
+	for own, table := range [...][]limitHeader{p.limitHeaders, plainLimits, spelledLimits} {
 		for i := range table {
 			l := &table[i]
+			if own > 0 && p.reads(l.limit) {
+				continue
+			}
 			remaining, limit := first(h, l.remaining), first(h, l.limit)
 			if remaining == "" && limit == "" {
 				continue
 			}
 			seen := Seen{Unit: l.unit, Name: l.name, Window: l.window, Amount: amountOf(limit), Remaining: amountOf(remaining)}
 			if reset := first(h, l.reset); reset != "" {
-				seen.Reset, _ = parseWait(reset, made(), nil)
+				seen.Reset, _ = parseWait(reset, madeAt(h, came), nil)
 			}
 			if seen.Amount >= 0 || seen.Remaining >= 0 {
 				dst = append(dst, seen)
@@ -90,6 +94,16 @@ func (p *Provider) limits(h http.Header, made func() time.Time, dst []Seen) []Se
 		dst = append(dst, structured(v, first(h, "Ratelimit-Policy")))
 	}
 	return dst
+}
+
+// reads reports whether a limit header is one of the provider's own.
+func (p *Provider) reads(limit string) bool {
+	for i := range p.limitHeaders {
+		if p.limitHeaders[i].limit == limit {
+			return true
+		}
+	}
+	return false
 }
 
 func first(h http.Header, name string) string {

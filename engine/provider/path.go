@@ -64,6 +64,9 @@ type endpoint struct {
 var endpoints = []endpoint{
 	{"/chat/completions", "chat", true},
 	{"/completions", "chat", true},
+	{"/chat", "chat", true},
+	{"/chatcompletion_v2", "chat", true},
+	{"/text-generation/generation", "chat", true},
 	{"/messages/batches", "chat", false},
 	{"/messages", "chat", true},
 	{"/responses", "chat", true},

@@ -75,6 +75,9 @@ type Provider struct {
 	// flatErrors says that errors can come with a good status as a flat object
 	// with a code.
 	flatErrors bool
+	// anyAPI is true where it is not known what is asked: a good status with a
+	// field called error is then mostly none.
+	anyAPI bool
 }
 
 const bearer = "Bearer "

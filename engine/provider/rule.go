@@ -49,8 +49,8 @@ type rule struct {
 	words string
 	finding
 
-	anyCode []string
-	anyWord [][]string
+	anyCode []pattern
+	anyWord [][]phrase
 }
 
 // rules is a table of rules, tried in order.
@@ -72,13 +72,19 @@ func compile(rules rules) rules {
 	for i := range rules {
 		r := &rules[i]
 		if r.codes != "" {
-			r.anyCode = strings.Split(r.codes, "|")
+			for code := range strings.SplitSeq(r.codes, "|") {
+				r.anyCode = append(r.anyCode, pattern{code, strings.Contains(code, "*")})
+			}
 		}
 		if r.words == "" {
 			continue
 		}
 		for alternative := range strings.SplitSeq(r.words, "|") {
-			r.anyWord = append(r.anyWord, strings.Split(alternative, "&"))
+			var parts []phrase
+			for part := range strings.SplitSeq(alternative, "&") {
+				parts = append(parts, newPhrase(part))
+			}
+			r.anyWord = append(r.anyWord, parts)
 		}
 	}
 	return rules
@@ -109,15 +115,22 @@ func (r *rule) match(s *signs) (code, word string, ok bool) {
 }
 
 // hasCode is the first of the answer's codes that is wanted.
-func (s *signs) hasCode(wanted []string) string {
-	for _, w := range wanted {
+func (s *signs) hasCode(wanted []pattern) string {
+	for i := range wanted {
+		w := &wanted[i]
 		for _, c := range s.codes {
-			if like(c, w) {
+			if c == w.text || w.open && like(c, w.text) {
 				return c
 			}
 		}
 	}
 	return ""
+}
+
+// pattern is a code; in an open one each * stands for anything.
+type pattern struct {
+	text string
+	open bool
 }
 
 // like matches a pattern in which each * stands for anything.
@@ -138,20 +151,57 @@ func like(code, pattern string) bool {
 }
 
 // hasWord is the first alternative that the text has all parts of.
-func (s *signs) hasWord(alternatives [][]string) string {
+func (s *signs) hasWord(alternatives [][]phrase) string {
 	for _, parts := range alternatives {
 		all := true
-		for _, p := range parts {
-			if !strings.Contains(s.text, p) {
+		for i := range parts {
+			if p := &parts[i]; !s.pairs.mayHave(p) || !strings.Contains(s.text, p.text) {
 				all = false
 				break
 			}
 		}
 		if all {
-			return parts[0]
+			return parts[0].text
 		}
 	}
 	return ""
+}
+
+// phrase is a text that is looked for, with some of its pairs of bytes.
+type phrase struct {
+	text  string
+	pairs [4]uint16
+}
+
+func newPhrase(text string) phrase {
+	p := phrase{text: text}
+	for i := range p.pairs {
+		at := i * (len(text) - 2) / (len(p.pairs) - 1)
+		p.pairs[i] = pair(text[at], text[at+1])
+	}
+	return p
+}
+
+// pairSet is the set of the pairs of bytes in a text. Hundreds of phrases are
+// looked for in a message, and one look at the set rules out most of them.
+type pairSet [64]uint64
+
+func pair(a, b byte) uint16 { return (uint16(a)<<6 ^ uint16(b)) & 4095 }
+
+func (ps *pairSet) add(text string) {
+	for i := 1; i < len(text); i++ {
+		n := pair(text[i-1], text[i])
+		ps[n>>6] |= 1 << (n & 63)
+	}
+}
+
+func (ps *pairSet) mayHave(p *phrase) bool {
+	for _, n := range p.pairs {
+		if ps[n>>6]&(1<<(n&63)) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // requestMarks show that a message speaks of what was asked, and may echo it.

@@ -119,6 +119,10 @@ var sharedCodes = compile([]rule{
 	{codes: "accessdenied|accessdeniedexception|access_denied", words: "model", on: []int{0, 400, 401, 403}, finding: noModel},
 	{codes: "accessdenied|accessdeniedexception|access_denied|unauthorized_operation|unauthorizedoperation", on: []int{0, 400, 401, 403}, finding: mayNot},
 
+	// A rate's code with the words of money.
+	{codes: "rate_limit*|rate_limited|ratelimit*|too_many_requests*|toomanyrequests*|resource_exhausted|quota_exceeded|quotaexceeded|throttl*", words: "spend limit|spending limit|spending cap|spend cap|monthly budget|billing limit", finding: spendLimit},
+	{codes: "rate_limit*|rate_limited|ratelimit*|too_many_requests*|toomanyrequests*|resource_exhausted|quota_exceeded|quotaexceeded|limitexceeded", words: "credits are depleted|credits depleted|insufficient balance|insufficient credit|insufficient fund|out of credits|run out of credits|no credits|purchase more credits|all available credits|balance is too low|余额不足|欠费", finding: noMoney},
+
 	// Rates.
 	{codes: "concurrency_limit*|too_many_concurrent*|concurrent_limit*|concurrencylimitexceeded", finding: tooFast.limited("concurrency")},
 	{codes: "dailylimitexceeded*|daily_limit_exceeded|daily_quota_exceeded", finding: finding{kind: engine.QuotaExhausted, blame: usual, limit: "requests_per_day", why: "the day's allowance is used up"}},
@@ -168,6 +172,7 @@ var sharedWords = compile([]rule{
 		"used all available credits|used up your credit|exceeded your credit|credit limit|more credits|add credit|purchase credit|buy credit|requires credit|negative balance|balance is too low|balance too low|balance is negative|balance: 0|zero balance|low balance|top up|top-up|topup|payment required|payment method|payment is required|" +
 		"update your payment|billing details|billing is not|billing has not|billing to be enabled|requires billing|enable billing|account is not active|account is inactive|unpaid|past due|overdue|past-due|arrear|good standing|outstanding balance|outstanding invoice|recharge|please pay|prepaid|prepayment|free credits|free trial has|trial has ended|trial has expired|trial credit|" +
 		"余额不足|欠费|充值|额度不足|额度已用尽|额度用尽|余额已用完|账户余额|资源包|用户额度|免费额度|no resource package|wallet|insufficient tokens balance|low credit"},
+	{on: []int{403, 429}, finding: finding{kind: engine.QuotaExhausted, blame: usual, why: "the call volume allowed is used up"}, words: "call volume quota|quota will be replenished|daily quota|monthly quota|quota for today|今日调用次数|今日额度|quota limit reached|used up your daily|daily limit reached|daily limit exceeded|daily request limit"},
 	{finding: noPlan, words: "subscription has expired|subscription expired|subscription is not active|subscription is inactive|subscription has ended|plan has expired|plan expired|plan has ended|套餐已到期|套餐已过期|订阅已过期|subscription required|no active subscription|license has expired|license expired|subscription was cancel"},
 
 	// Keys.

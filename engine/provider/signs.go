@@ -40,8 +40,9 @@ type signs struct {
 	ranks   []int
 	code    string // the most telling one, as it came
 	message string
-	text    string // lower case
-	model   string // that the answer names
+	text    string  // lower case
+	pairs   pairSet // of text
+	model   string  // that the answer names
 	wait    time.Duration
 	until   time.Time
 	waitBy  string
@@ -77,6 +78,7 @@ func gather(p *Provider, a *Answer) *signs {
 	if s.text == "" {
 		s.text = strings.ToLower(s.message[:min(len(s.message), maxText)])
 	}
+	s.pairs.add(s.text)
 	return s
 }
 

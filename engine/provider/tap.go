@@ -166,7 +166,7 @@ func (t *Tap) Usage() Usage {
 var endMarks = [][]byte{[]byte(`"finish_reason"`), []byte(`"finishReason"`), []byte(`"stop_reason"`)}
 
 // endTypes are the types of last frames.
-var endTypes = [][]byte{[]byte("data: [DONE]"), []byte("data:[DONE]"), []byte(`"message_stop"`), []byte(`"response.completed"`), []byte(`"response.incomplete"`), []byte(`"response.failed"`),
+var endTypes = [][]byte{[]byte("\ndata: [DONE]"), []byte("\ndata:[DONE]"), []byte(`"message_stop"`), []byte(`"response.completed"`), []byte(`"response.incomplete"`), []byte(`"response.failed"`),
 	[]byte(`"message-end"`), []byte(`"stream-end"`), []byte(`"blockReason"`)}
 
 // Ended reports whether the stream's terminal event has passed: what is cut
@@ -176,6 +176,7 @@ func (t *Tap) Ended() bool {
 		return true
 	}
 	tail := t.tail[:t.nTail]
+	t.ended = bytes.HasPrefix(tail, endTypes[0][1:])
 	for _, m := range endTypes {
 		t.ended = t.ended || bytes.Contains(tail, m)
 	}

@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -53,6 +54,7 @@ func inBody(p *Provider, a *Answer, root, e gjson.Result) *signs {
 		s.addCode(root.Get("code").String(), 20)
 	}
 	s.text = strings.ToLower(s.message[:min(len(s.message), maxText)])
+	s.pairs.add(s.text)
 	return s
 }
 
@@ -96,12 +98,7 @@ func (p *Provider) knows(code string) bool {
 		return false
 	}
 	s := signs{codes: []string{strings.ToLower(code)}}
-	for i := range p.codeRules {
-		if r := &p.codeRules[i]; r.anyCode != nil && s.hasCode(r.anyCode) != "" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.codeRules, func(r rule) bool { return s.hasCode(r.anyCode) != "" })
 }
 
 // real reports whether an error field says anything: some are objects full of
@@ -154,7 +151,7 @@ func byHeader(s *signs) (finding, string) {
 func (s *signs) remaining() float64 {
 	var buf [8]Seen
 	least := -1.0
-	for _, l := range s.p.limits(s.header, s.a.made, buf[:0]) {
+	for _, l := range s.p.limits(s.header, s.at, buf[:0]) {
 		if l.Remaining >= 0 && (least < 0 || l.Remaining < least) {
 			least = l.Remaining
 		}

@@ -465,6 +465,7 @@ func (v *visit) rewrite() {
 // pass sends the request upstream and its answer back.
 func (p *Proxy) pass(v *visit) {
 	v.rewrite()
+	hide := v.askUsage()
 	r, s := v.r, v.service
 	er := &engine.Request{ID: requestID(), Service: s.Name, Method: r.Method, Path: v.path, Model: v.model}
 	er.Scope, er.Repeatable = provider.Describe(r.Method, v.path)
@@ -501,6 +502,9 @@ func (p *Proxy) pass(v *visit) {
 		return
 	}
 	v.redirectHere(res.Header)
+	if hide && res.StatusCode == http.StatusOK && formOf(res.Header) == stream {
+		res.Body = &usageHider{ReadCloser: res.Body}
+	}
 	if !relay(v.w, res, p.o.Idle) {
 		// The connection breaks, so that nobody takes half an answer for whole.
 		panic(http.ErrAbortHandler)

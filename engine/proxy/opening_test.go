@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/tidwall/gjson"
+)
+
+const sseHead = "text/event-stream"
+
+// stream writes frames as a provider does.
+func frames(w http.ResponseWriter, list ...string) {
+	w.Header().Set("Content-Type", sseHead)
+	for _, f := range list {
+		fmt.Fprintf(w, "data: %s\n\n", f)
+		w.(http.Flusher).Flush()
+	}
+}
+
+func TestAnErrorBeforeContentGoesToTheNextKey(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]http.HandlerFunc{
+		"at once": func(w http.ResponseWriter, r *http.Request) {
+			frames(w, `{"error":{"message":"Rate limit reached","type":"rate_limit_error","code":"rate_limit_exceeded"}}`)
+		},
+		"after metadata": func(w http.ResponseWriter, r *http.Request) {
+			frames(w, `{"id":"1","choices":[{"delta":{"role":"assistant","content":""}}]}`, `{"error":{"message":"The server is overloaded","type":"server_error","code":"server_is_overloaded"}}`)
+		},
+		"under a 200": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"error":{"message":"Rate limit reached","type":"rate_limit_error","code":"rate_limit_exceeded"}}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, "openai", 2, func(w http.ResponseWriter, r *http.Request) {
+				if key(r) == "k1" {
+					first(w, r)
+					return
+				}
+				frames(w, `{"choices":[{"delta":{"content":"hello"}}]}`, "[DONE]")
+			})
+			res, text := r.ask("POST", "/svc/v1/chat/completions", `{"model":"m","stream":true,"messages":[]}`)
+			if res.StatusCode != 200 || !strings.Contains(text, "hello") || strings.Contains(text, "error") || res.Header.Get("X-Keywheel-Attempts") != "2" {
+				t.Errorf("%d %v %s", res.StatusCode, res.Header, text)
+			}
+			waitFor(t, func() bool { return r.engine.Snapshot().Proxy.InFlight == 0 })
+			if p := r.engine.Snapshot().Proxy; p.Failures != 0 || p.Absorbed != 1 {
+				t.Errorf("%+v", p)
+			}
+		})
+	}
+}
+
+func TestAnErrorAfterContentIsToldAndCountedOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "openai", 2, func(w http.ResponseWriter, r *http.Request) {
+		frames(w, `{"choices":[{"delta":{"content":"hel"}}]}`, `{"error":{"message":"The server had an error","type":"server_error"}}`)
+	})
+	res, text := r.ask("POST", "/svc/v1/chat/completions", `{"model":"m","stream":true,"messages":[]}`)
+	if res.StatusCode != 200 || !strings.Contains(text, "hel") || !strings.Contains(text, "had an error") {
+		t.Errorf("%d %s", res.StatusCode, text)
+	}
+	waitFor(t, func() bool { return r.engine.Snapshot().Proxy.InFlight == 0 })
+	if s := r.engine.Snapshot(); s.Proxy.Failures != 1 || s.Keys[0].Failures != 1 || s.Keys[1].Requests != 0 {
+		t.Errorf("%+v %+v", s.Proxy, s.Keys)
+	}
+}
+
+func TestMetadataIsHeldNoLongerThanASecond(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) {
+		frames(w, `{"choices":[{"delta":{"role":"assistant","content":""}}]}`)
+		<-release
+		frames(w, `{"choices":[{"delta":{"content":"late"}}]}`, "[DONE]")
+	})
+	res, err := http.Post(r.url+"/svc/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m","stream":true}`))
+	if err != nil {
+		t.Fatal(err) // the head came although there was no content yet
+	}
+	defer res.Body.Close()
+	close(release)
+	if text, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(text), "late") || !strings.Contains(string(text), "role") {
+		t.Errorf("%s %v", text, err)
+	}
+}
+
+func TestUsageIsAskedForAndHidden(t *testing.T) {
+	t.Parallel()
+	var asked string
+	r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		asked = string(b)
+		list := []string{`{"choices":[{"delta":{"content":"hello"}}]}`}
+		if gjson.Get(asked, "stream_options.include_usage").Bool() {
+			list = append(list, `{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}`)
+		}
+		frames(w, append(list, "[DONE]")...)
+	})
+	_, text := r.ask("POST", "/svc/v1/chat/completions", `{"model":"m","stream":true,"messages":[]}`)
+	if !gjson.Get(asked, "stream_options.include_usage").Bool() || strings.Contains(text, "usage") || text != "data: {\"choices\":[{\"delta\":{\"content\":\"hello\"}}]}\n\ndata: [DONE]\n\n" {
+		t.Errorf("asked %s, client saw %q", asked, text)
+	}
+	_, text = r.ask("POST", "/svc/v1/chat/completions", `{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[]}`)
+	if !strings.Contains(text, `"usage"`) {
+		t.Errorf("the client asked and does not see it: %s", text)
+	}
+	waitFor(t, func() bool { return r.engine.Snapshot().Keys[0].InputTokens == 6 })
+}
+
+func TestUsageHiderWithAnyChunks(t *testing.T) {
+	t.Parallel()
+	const in = "data: {\"choices\":[1]}\r\n\r\n: ping\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\ndata: [DONE]\n\ndata: cut"
+	const want = "data: {\"choices\":[1]}\r\n\r\n: ping\n\ndata: [DONE]\n\ndata: cut"
+	for name, reader := range map[string]func(io.Reader) io.Reader{"whole": func(r io.Reader) io.Reader { return r }, "a byte": iotest.OneByteReader, "half": iotest.HalfReader, "with the error": iotest.DataErrReader} {
+		got, err := io.ReadAll(&usageHider{ReadCloser: io.NopCloser(reader(bytes.NewReader([]byte(in))))})
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+	"strings"
+
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
+
+	"keywheel/engine/provider"
+)
+
+// askUsage makes an OpenAI-like stream tell what it used, where the provider
+// tells it only when asked and the client did not ask. It reports whether the
+// frame that then comes is to be hidden from the client.
+func (v *visit) askUsage() bool {
+	b := v.body
+	if !v.service.provider.AsksUsage || !strings.HasSuffix(v.path, "/chat/completions") || b.rest != nil || b.file != nil || len(b.mem) == 0 || b.mem[0] != '{' {
+		return false
+	}
+	if !gjson.GetBytes(b.mem, "stream").Bool() || gjson.GetBytes(b.mem, "stream_options").Exists() {
+		return false
+	}
+	text, err := sjson.SetBytes(b.mem, "stream_options.include_usage", true)
+	if err != nil {
+		return false
+	}
+	b.replace(text)
+	return true
+}
+
+// maxEvent bounds an event of a stream that usageHider keeps to look at.
+const maxEvent = 64 << 10
+
+// usageHider passes a stream on without the frame that carries only its usage.
+// Of an event it keeps what came until the event is whole.
+type usageHider struct {
+	io.ReadCloser
+	in, out []byte
+	err     error
+}
+
+func (u *usageHider) Read(p []byte) (int, error) {
+	for len(u.out) == 0 {
+		if u.err != nil {
+			return 0, u.err
+		}
+		n, err := u.ReadCloser.Read(p)
+		u.in = append(u.in, p[:n]...)
+		u.err = err
+		u.pass(err != nil)
+	}
+	n := copy(p, u.out)
+	u.out = u.out[n:]
+	return n, nil
+}
+
+// pass moves whole events from in to out; at the end, or when an event is too
+// long to be one of usage, whatever there is.
+func (u *usageHider) pass(all bool) {
+	u.out = u.out[:0]
+	for {
+		end := bytes.Index(u.in, []byte("\n\n"))
+		skip := 2
+		if crlf := bytes.Index(u.in, []byte("\r\n\r\n")); crlf >= 0 && (end < 0 || crlf < end) {
+			end, skip = crlf, 4
+		}
+		if end < 0 {
+			break
+		}
+		event := u.in[:end+skip]
+		if data, ok := bytes.CutPrefix(event, []byte("data:")); !ok || !provider.IsUsageFrame(bytes.TrimSpace(data)) {
+			u.out = append(u.out, event...)
+		}
+		u.in = u.in[end+skip:]
+	}
+	if all || len(u.in) > maxEvent {
+		u.out = append(u.out, u.in...)
+		u.in = u.in[:0]
+	}
+}
