@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keywheel/engine"
+	"keywheel/engine/provider"
 )
 
 // Options say where a configuration is looked for.
@@ -56,7 +57,12 @@ type Config struct {
 	TLSCert string
 	TLSKey  string
 	// ASCII draws the screen without box characters.
-	ASCII  bool
+	ASCII bool
+	// PricesFile is a file in the format of LiteLLM's
+	// model_prices_and_context_window.json; "" is none.
+	PricesFile string
+	// Prices are what models cost: those of [prices], then those of the file.
+	Prices []provider.Prices
 	Engine engine.Config
 	// Warnings are what is odd and not wrong.
 	Warnings []Problem

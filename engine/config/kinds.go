@@ -319,6 +319,24 @@ func limitAmount(v any, unit quota.Unit) (amount float64, wrong string) {
 	return amount, ""
 }
 
+// money is an amount in USD for so many.
+func money[T any](field func(*T) *float64, per float64) setter[T] {
+	return func(d *document, s spot, v any, to *T) {
+		amount, ok := v.(float64)
+		if n, whole := v.(int64); whole {
+			amount, ok = float64(n), true
+		}
+		switch {
+		case !ok:
+			d.fail(s, "must be a number, not %s", typeName(v))
+		case !(amount >= 0) || math.IsInf(amount, 0):
+			d.fail(s, "must be 0 or above")
+		default:
+			*field(to) = amount / per
+		}
+	}
+}
+
 // later is a setting that is read, so that a config written for later versions
 // works, and that does nothing in this one: that is said. set reads it; nil
 // takes anything.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"keywheel/engine"
+	"keywheel/engine/provider"
 	"keywheel/engine/quota"
 )
 
@@ -14,6 +15,7 @@ type (
 		providers []*providerDecl
 		keys      []*keyDecl
 		services  []*serviceDecl
+		prices    []*priceDecl
 	}
 	providerDecl struct {
 		path     path
@@ -39,6 +41,11 @@ type (
 		service engine.Service
 	}
 	tlsDecl struct{ config *Config }
+	// priceDecl is a [prices.MODEL].
+	priceDecl struct {
+		model string
+		provider.Price
+	}
 )
 
 // topSettings are the settings outside of any table, and the tables.
@@ -59,14 +66,30 @@ var topSettings = settings[fileDecl]{
 	"keys":             tables(addKey, keySettings("secret")),
 	"keysets":          tables(addKeyset, keySettings("secrets")),
 	"services":         tables(addService, serviceSettings),
-	"prices_file":      later[fileDecl](nil),
-	"prices":           later[fileDecl](nil),
+	"prices_file":      text(func(f *fileDecl) *string { return &f.config.PricesFile }, notEmpty),
+	"prices":           tables(addPrice, priceSettings),
 	"alerts":           later[fileDecl](nil),
 }
 
 var tlsSettings = settings[tlsDecl]{
 	"cert": text(func(t *tlsDecl) *string { return &t.config.TLSCert }, notEmpty),
 	"key":  text(func(t *tlsDecl) *string { return &t.config.TLSKey }, notEmpty),
+}
+
+// priceSettings are in USD for a million tokens, as price lists are.
+var priceSettings = settings[priceDecl]{
+	"input":       money(func(p *priceDecl) *float64 { return &p.Input }, 1e6),
+	"output":      money(func(p *priceDecl) *float64 { return &p.Output }, 1e6),
+	"cached":      money(func(p *priceDecl) *float64 { return &p.Cached }, 1e6),
+	"cache_write": money(func(p *priceDecl) *float64 { return &p.CacheWrite }, 1e6),
+	"reasoning":   money(func(p *priceDecl) *float64 { return &p.Reasoning }, 1e6),
+	"request":     money(func(p *priceDecl) *float64 { return &p.Request }, 1),
+}
+
+func addPrice(f *fileDecl, name string, _ path) *priceDecl {
+	p := &priceDecl{model: name}
+	f.prices = append(f.prices, p)
+	return p
 }
 
 var providerSettings = settings[providerDecl]{

@@ -73,8 +73,36 @@ func (r *resolver) files() {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		r.fail(at(path{"tls"}), "needs both cert and key")
 	}
+	r.prices()
 	r.file(&c.TLSCert, at(path{"tls", "cert"}))
 	r.file(&c.TLSKey, at(path{"tls", "key"}))
+}
+
+// prices gathers what models cost.
+func (r *resolver) prices() {
+	c := r.config
+	if own := r.decl.prices; len(own) > 0 {
+		table := provider.Prices{}
+		for _, p := range own {
+			table[p.model] = p.Price
+		}
+		c.Prices = append(c.Prices, table)
+	}
+	where := at(path{"prices_file"})
+	if r.file(&c.PricesFile, where); c.PricesFile == "" {
+		return
+	}
+	f, err := os.Open(c.PricesFile)
+	if err != nil {
+		return // said already
+	}
+	defer f.Close()
+	table, err := provider.ReadPrices(f)
+	if err != nil {
+		r.fail(where, "is not in LiteLLM's format: %v", err)
+		return
+	}
+	c.Prices = append(c.Prices, table)
 }
 
 // file makes a path absolute. The file has to be there.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keywheel/engine"
+	"keywheel/engine/provider"
 	"keywheel/engine/quota"
 )
 
@@ -472,7 +473,7 @@ func FuzzTOML(f *testing.F) {
 // What later versions will do is taken, and it is said that it does nothing yet.
 func TestForLaterVersions(t *testing.T) {
 	t.Parallel()
-	const toml = "patience = \"5s\"\nprices_file = \"x\"\n" + one + "fallback_after = \"5s\"\nstrategy = \"affinity\"\n[alerts]\nx = 1\n[prices]\n"
+	const toml = "patience = \"5s\"\n" + one + "fallback_after = \"5s\"\nstrategy = \"affinity\"\n[alerts]\nx = 1\n"
 	c, err := setup{env: map[string]string{"KEY": fake}, files: map[string]string{"keywheel.toml": toml}}.load(t)
 	if err != nil {
 		t.Fatal(err)
@@ -483,10 +484,36 @@ func TestForLaterVersions(t *testing.T) {
 			said = append(said, fmt.Sprint(w.Line))
 		}
 	}
-	if got := strings.Join(said, " "); got != "1 2 8 9 10 12" {
+	if got := strings.Join(said, " "); got != "1 7 8 9" {
 		t.Errorf("warned of lines %s\n%v", got, c.Warnings)
 	}
 	if c.Patience != 5*time.Second || c.Engine.Services[0].Strategy != engine.RoundRobin {
 		t.Errorf("patience %v, strategy %q", c.Patience, c.Engine.Services[0].Strategy)
+	}
+}
+
+func TestPrices(t *testing.T) {
+	t.Parallel()
+	const file = `{"sample_spec": {"input_cost_per_token": 0}, "acme-1": {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}}`
+	c, err := setup{env: map[string]string{"KEY": fake}, files: map[string]string{"prices.json": file,
+		"keywheel.toml": "prices_file = \"prices.json\"\n" + one + "[prices.\"org/model\"]\ninput = 2.5\noutput = 10\ncached = 1.25\nrequest = 0.5\n"}}.load(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Prices) != 2 || c.Prices[0]["org/model"] != (provider.Price{Input: 2.5e-6, Output: 1e-5, Cached: 1.25e-6, Request: 0.5}) ||
+		c.Prices[1]["acme-1"] != (provider.Price{Input: 1e-6, Output: 2e-6}) {
+		t.Errorf("prices %v", c.Prices)
+	}
+	for text, want := range map[string]string{
+		"prices_file = \"none.json\"\n" + one:     "names none.json, which is no file",
+		"prices_file = \"keywheel.toml\"\n" + one: "is not in LiteLLM's format",
+		one + "[prices.m]\ninput = -1\n":          "must be 0 or above",
+		one + "[prices.m]\ninput = \"x\"\n":       "must be a number, not a string",
+		one + "[prices.m]\ninptu = 1\n":           `did you mean "input"?`,
+	} {
+		_, err := setup{env: map[string]string{"KEY": fake}, files: map[string]string{"keywheel.toml": text}}.load(t)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }

@@ -76,7 +76,7 @@ func Start(o Options) (*Node, error) {
 	}
 	p, err := proxy.New(e, proxy.Options{Services: cfg.Engine.Services, Keys: keys, AllowHosts: cfg.AllowHosts, CORSOrigins: cfg.CORSOrigins,
 		Timeouts: proxy.Timeouts{Header: cfg.HeaderTimeout, Idle: cfg.IdleTimeout}, Dial: cfg.DialTimeout,
-		MaxReplay: cfg.MaxReplay, MaxReplayTotal: cfg.MaxReplayTotal,
+		MaxReplay: cfg.MaxReplay, MaxReplayTotal: cfg.MaxReplayTotal, Prices: cfg.Prices,
 		Log: func(r proxy.Refused) {
 			log.Warn("refused at the door", "status", r.Status, "why", r.Why, "from", r.From, "method", r.Method, "path", r.Path)
 		}})

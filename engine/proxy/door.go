@@ -39,6 +39,9 @@ type Options struct {
 	// MaxReplay bounds one kept body, MaxReplayTotal all of them together, in
 	// bytes; 0 is 64 MiB and 1 GiB.
 	MaxReplay, MaxReplayTotal int64
+	// Prices are what models cost, the first that knows a model decides; the
+	// built-in table comes last.
+	Prices []provider.Prices
 	// Log is told of requests refused at the door; nil is nobody. It must not
 	// block.
 	Log func(Refused)
@@ -103,7 +106,7 @@ func New(e *engine.Engine, o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{engine: e, o: o, services: map[string]*served{}, byModel: map[string]*served{}, started: time.Now(),
-		sender: &sender{engine: e, base: base, timeouts: o.Timeouts, byKey: map[string]http.RoundTripper{}}}
+		sender: &sender{engine: e, base: base, timeouts: o.Timeouts, byKey: map[string]http.RoundTripper{}, prices: append(slices.Clone(o.Prices), provider.Builtin)}}
 	p.budget.left.Store(o.MaxReplayTotal)
 	keys := map[string]engine.Key{}
 	ways := map[BaseOptions]http.RoundTripper{}

@@ -61,7 +61,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if base == nil {
 			base, _ = NewBase(BaseOptions{})
 		}
-		t.sender = &sender{engine: t.Engine, base: base, timeouts: t.Timeouts.orDefault()}
+		t.sender = &sender{engine: t.Engine, base: base, timeouts: t.Timeouts.orDefault(), prices: []provider.Prices{provider.Builtin}}
 	})
 	limit := t.MaxReplay
 	if limit == 0 {
@@ -116,6 +116,7 @@ type sender struct {
 	base     http.RoundTripper
 	byKey    map[string]http.RoundTripper // keys with a way out of their own
 	timeouts Timeouts
+	prices   []provider.Prices
 	targets  sync.Map // *engine.Key -> *target
 }
 
@@ -218,7 +219,7 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 	redactHeader(res.Header, key)
 	if v.Kind == engine.OK && a.form != opaque {
 		a.tap = t.provider.Tap(answer)
-		a.price = func(u *provider.Usage) { u.Price(key.Kind, r.Model, provider.Builtin) }
+		a.price = func(u *provider.Usage) { u.Price(key.Kind, r.Model, s.prices...) }
 	}
 	res.Body = a
 	if rw, ok := a.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {
