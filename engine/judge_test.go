@@ -88,7 +88,7 @@ func TestHintsAreClamped(t *testing.T) {
 			v := tooMany
 			v.RetryAfter = c.hint
 			answered(t, e, v, ok)
-			held := keyOf(t, e, "k1").Until.Sub(time.Now())
+			held := time.Until(*keyOf(t, e, "k1").Until)
 			if held < c.low || held > c.high {
 				t.Errorf("hint %v: held %v, want %v to %v", c.hint, held, c.low, c.high)
 			}
@@ -107,7 +107,7 @@ func TestBare429(t *testing.T) {
 		held := func() time.Duration {
 			l := acquire(t, e, request())
 			l.Judge(tooMany)
-			d := keyOf(t, e, "k1").Until.Sub(time.Now())
+			d := time.Until(*keyOf(t, e, "k1").Until)
 			time.Sleep(d)
 			return d
 		}
@@ -160,7 +160,7 @@ func TestABurstClimbsTheLadderOnceAndRotatesOnce(t *testing.T) {
 		for _, l := range ls {
 			l.Judge(tooMany)
 		}
-		if held := keyOf(t, e, "k1").Until.Sub(time.Now()); held != time.Second {
+		if held := time.Until(*keyOf(t, e, "k1").Until); held != time.Second {
 			t.Errorf("50 refusals at once: held %v, want the first step of the ladder, 1s", held)
 		}
 		for _, r := range rs {
@@ -449,7 +449,7 @@ func TestLimits(t *testing.T) {
 		if want := "k1 k1 k2 k2 k2"; strings.Join(got, " ") != want {
 			t.Errorf("served by %v, want %s", got, want)
 		}
-		if k := keyOf(t, e, "k2"); k.State != Exhausted || k.Until.Sub(time.Now()) > 24*time.Hour {
+		if k := keyOf(t, e, "k2"); k.State != Exhausted || time.Until(*k.Until) > 24*time.Hour {
 			t.Errorf("a day's quota used up: %v until %v", k.State, k.Until)
 		}
 		_, err := e.Acquire(context.Background(), request())

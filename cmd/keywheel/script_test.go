@@ -43,6 +43,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// await waits until a running instance answers.
 			"await": func(ts *testscript.TestScript, _ bool, _ []string) {
+				tick := time.NewTicker(25 * time.Millisecond)
+				defer tick.Stop()
 				for range 400 {
 					found, _ := filepath.Glob(filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), "keywheel", "*.sock"))
 					if len(found) > 0 {
@@ -50,7 +52,7 @@ func TestScripts(t *testing.T) {
 							return
 						}
 					}
-					time.Sleep(25 * time.Millisecond)
+					<-tick.C
 				}
 				ts.Fatalf("no instance within 10 s")
 			},

@@ -96,9 +96,11 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
+	end := time.NewTimer(30 * time.Second)
+	defer end.Stop()
 	for !done() {
 		select {
-		case <-t.Context().Done():
+		case <-end.C:
 			t.Fatal("it never happened")
 		case <-tick.C:
 		}

@@ -13,20 +13,18 @@ import (
 type Explanation struct {
 	Verdict engine.Kind `json:"verdict"`
 	// Scope is none, key, account, or model: one model, mostly of the account.
-	Scope        string    `json:"scope"`
-	Model        string    `json:"model"`
-	RetryAfterMS *int64    `json:"retry_after_ms"`
-	Until        nullWord  `json:"until"`
-	Limit        nullWord  `json:"limit"`
-	Code         nullWord  `json:"code"`
-	Message      nullWord  `json:"message"`
-	Rule         string    `json:"rule"`
-	Evidence     evidenced `json:"evidence"`
+	Scope        string          `json:"scope"`
+	Model        string          `json:"model"`
+	RetryAfterMS *int64          `json:"retry_after_ms"`
+	Until        nullWord        `json:"until"`
+	Limit        nullWord        `json:"limit"`
+	Code         nullWord        `json:"code"`
+	Message      nullWord        `json:"message"`
+	Rule         string          `json:"rule"`
+	Evidence     engine.Evidence `json:"evidence"`
 	// Applied is the verdict as the engine gets it.
 	Applied engine.Verdict `json:"-"`
 }
-
-type evidenced = engine.Evidence
 
 // nullWord is a word that is null in JSON when it is empty.
 type nullWord string

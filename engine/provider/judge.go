@@ -127,6 +127,7 @@ var statuses = map[int]finding{
 	http.StatusForbidden:         {kind: engine.PermissionDenied, blame: theKey, why: "the key may not do this"},
 	http.StatusProxyAuthRequired: {kind: engine.PermissionDenied, why: "a proxy on the way refuses us"},
 	http.StatusRequestTimeout:    {kind: engine.UpstreamFault, why: "it took too long"},
+	http.StatusFailedDependency:  {kind: engine.UpstreamFault, why: "what it depends on failed"},
 	http.StatusTooManyRequests:   {kind: engine.RateLimited, blame: usual, why: "too many requests"},
 	451:                          {kind: engine.PermissionDenied, why: "not available from here, by law"},
 }
@@ -173,7 +174,7 @@ func (s *signs) verdict(f finding, by string) (engine.Verdict, judgement) {
 	if (limited || f.kind == engine.UpstreamFault) && f.until != Human {
 		v.RetryAfter, waitBy = s.hint(f.limit)
 	}
-	if f.kind == engine.RateLimited {
+	if limited {
 		f = s.rateOrQuota(f, v.RetryAfter)
 	}
 	switch f.until {
@@ -207,10 +208,10 @@ func (s *signs) verdict(f finding, by string) (engine.Verdict, judgement) {
 
 // rateOrQuota turns a rate limit of a day or longer into a spent quota, unless
 // the answer says that it will be over soon: OpenAI's and Groq's days refill
-// continuously.
+// continuously. A quota without an end gets that of its window.
 func (s *signs) rateOrQuota(f finding, hint time.Duration) finding {
 	_, window, _ := strings.Cut(f.limit, "_per_")
-	if window != "day" && window != "week" && window != "month" || hint > 0 && hint <= longHint {
+	if window != "day" && window != "week" && window != "month" || f.kind == engine.RateLimited && hint > 0 && hint <= longHint {
 		return f
 	}
 	f.kind = engine.QuotaExhausted

@@ -49,10 +49,11 @@ var plainLimits = []limitHeader{
 }
 
 // spelledLimits are spellings with the window in their names: Mistral's,
-// Cerebras's, Kong's.
+// Cerebras's, Kong's, RapidAPI's.
 var spelledLimits = []limitHeader{
 	{quota.Requests, "requests", "X-Ratelimit-Limit-Req-Minute", "X-Ratelimit-Remaining-Req-Minute", "X-Ratelimit-Reset-Req-Minute", time.Minute},
 	{quota.Tokens, "tokens", "X-Ratelimit-Limit-Tokens-Minute", "X-Ratelimit-Remaining-Tokens-Minute", "X-Ratelimit-Reset-Tokens-Minute", time.Minute},
+	{quota.Requests, "requests", "X-Ratelimit-Requests-Limit", "X-Ratelimit-Requests-Remaining", "X-Ratelimit-Requests-Reset", 0},
 	{quota.Requests, "requests", "X-Ratelimit-Limit-Requests-Day", "X-Ratelimit-Remaining-Requests-Day", "X-Ratelimit-Reset-Requests-Day", day},
 	{quota.Requests, "requests", "X-Ratelimit-Limit-Second", "X-Ratelimit-Remaining-Second", "Ratelimit-Reset", time.Second},
 	{quota.Requests, "requests", "X-Ratelimit-Limit-Minute", "X-Ratelimit-Remaining-Minute", "Ratelimit-Reset", time.Minute},

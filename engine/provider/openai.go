@@ -1,7 +1,5 @@
 package provider
 
-import "keywheel/engine"
-
 // OpenAI: platform.openai.com/docs/guides/error-codes and /guides/rate-limits.
 // Limits belong to the organization and the model (or a group of models); money
 // to the organization, some spending limits to a project.
@@ -30,13 +28,4 @@ var openAI = Provider{
 		{Create: "/assistants", Use: "/assistants/", Fields: []string{"assistant_id"}}, {Create: "/threads", Use: "/threads/"},
 		{Create: "/containers", Use: "/containers/"}, {Create: "/videos", Use: "/videos/"}, {Create: "/chat/completions", Use: "/chat/completions/"},
 	},
-}
-
-// generic is any API like OpenAI's, or any plain REST API with its key in a
-// header.
-var generic = Provider{Name: "generic", limitHeaders: openAILimits, flatErrors: true, anyAPI: true,
-	wordRules: compile([]rule{
-		{words: "payment required", on: []int{402}, finding: noMoney},
-		{on: []int{412}, words: "balance|credit|quota|payment", finding: finding{kind: engine.QuotaExhausted, blame: theAccount, until: Human, limit: "credits", why: "money is gone"}},
-	}),
 }

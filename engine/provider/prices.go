@@ -45,9 +45,12 @@ var Builtin = Prices{
 	"claude-sonnet-4":   {Input: 3 / million, Cached: 0.3 / million, CacheWrite: 3.75 / million, Output: 15 / million},
 	"claude-haiku-4-5":  {Input: 1 / million, Cached: 0.1 / million, CacheWrite: 1.25 / million, Output: 5 / million},
 	"claude-3-5-haiku":  {Input: 0.8 / million, Cached: 0.08 / million, CacheWrite: 1 / million, Output: 4 / million},
-	"gemini-2.5-pro":    {Input: 1.25 / million, Cached: 0.31 / million, Output: 10 / million},
-	"gemini-2.5-flash":  {Input: 0.3 / million, Cached: 0.075 / million, Output: 2.5 / million},
+	"gemini-2.5-pro":    {Input: 1.25 / million, Cached: 0.125 / million, Output: 10 / million},
+	"gemini-2.5-flash":  {Input: 0.3 / million, Cached: 0.03 / million, Output: 2.5 / million},
 	"deepseek-chat":     {Input: 0.28 / million, Cached: 0.028 / million, Output: 0.42 / million},
+	"glm-4.6":           {Input: 0.6 / million, Cached: 0.11 / million, Output: 2.2 / million},
+	"glm-4.5":           {Input: 0.6 / million, Cached: 0.11 / million, Output: 2.2 / million},
+	"glm-4.5-air":       {Input: 0.2 / million, Cached: 0.03 / million, Output: 1.1 / million},
 	"deepseek-reasoner": {Input: 0.28 / million, Cached: 0.028 / million, Output: 0.42 / million},
 }
 
@@ -146,8 +149,8 @@ func (ps Prices) Find(provider, model string) (p Price, ok bool) {
 // undated is a model's name without the date or version that it ends in, ""
 // if there is none.
 func undated(name string) string {
-	for _, tail := range [...]string{"-latest", "@latest", ":free"} {
-		if base, ok := strings.CutSuffix(name, tail); ok && tail != ":free" {
+	for _, tail := range [...]string{"-latest", "@latest"} {
+		if base, ok := strings.CutSuffix(name, tail); ok {
 			return base
 		}
 	}

@@ -78,7 +78,7 @@ var sharedCodes = compile([]rule{
 	{codes: "not_authed", finding: noKeySent},
 	{codes: "invalid_auth|access_token_expired|invalid_api_key|api_key_invalid|invalidapikey|invalid_key|api_key_expired|expired_api_key|api_key_not_found|apikeynotfound|invalid_token|token_expired|expired_token|invalid_access_token|" +
 		"invalid_authentication_error|incorrect_api_key|apikeyinvalid|invalidaccesskeyid*|invalidclienttokenid|unrecognizedclientexception|expiredtokenexception|invalidsignatureexception|signaturedoesnotmatch|invalidaccesstoken|" +
-		"oauth.v2.invalidapikey|oauth.v2.failedtoresolveapikey|authfailure*|invalid_grant|key_not_found|keyexpired|keyinvalid|invalid_credentials|bad_credentials|badcredentials", finding: badKey},
+		"oauth.v2.invalidapikey|oauth.v2.failedtoresolveapikey|authfailure*|invalid_grant|key_not_found|keyexpired|keyinvalid|invalid_credentials|bad_credentials|badcredentials|*bad-credentials*", finding: badKey},
 
 	// Where we are, not who.
 	{codes: "unsupported_country*|region_not_supported|country_blocked|geo_blocked|geo_restricted|unsupported_region|location_not_supported|host_not_allowed|err_access_denied", finding: notHere},
@@ -105,7 +105,7 @@ var sharedCodes = compile([]rule{
 	{codes: "overloaded_error|overloaded|engine_overloaded|engine_overloaded_error|server_is_overloaded|serveroverloaded|service_unavailable*|serviceunavailable*|server_error|internal_server_error|internalservererror|internalserviceerror|" +
 		"internal_error|internalerror*|api_error|upstream_error|bad_gateway|gateway_timeout|timeout_error|unavailable|internal|deadline_exceeded|provider_unavailable|bad_response*|no_available_channel|do_request_failed|" +
 		"modeltimeout*|timeout|read_response_body_failed|upstream_timeout|provider_error|modelerrorexception|internalfailure", on: []int{0, 5, 408, 429}, finding: failed},
-	{codes: "overloaded_error|engine_overloaded|engine_overloaded_error|server_is_overloaded|serveroverloaded|system_busy|service_busy|server_busy", finding: busy},
+	{codes: "overloaded_error|engine_overloaded|engineoverloaded|engine_overloaded_error|server_is_overloaded|serveroverloaded|system_busy|service_busy|server_busy", finding: busy},
 	{codes: "capacity_exhausted|queue_exceeded|model_overloaded|modelservingerror|model_at_capacity|model_busy|modelnotreadyexception|model_cooldown|no_available_provider*|model_not_available_now|service_tier_capacity_exceeded|capacity_exceeded", finding: modelBusy},
 
 	// Access.
@@ -136,7 +136,7 @@ var sharedCodes = compile([]rule{
 		"invalid_image*|unknown_url|validationexception|invalid_file*|method_not_supported|unsupported_country_code", on: []int{0, 400, 404, 405, 409, 413, 415, 422}, finding: badRequest},
 
 	// Last, for they are used for much: the kind of an error.
-	{codes: "authentication_error|authenticationerror|unauthenticated|unauthorized|invalid_request_error.authentication", on: []int{0, 401}, words: "deactivated|suspended|terminated|banned", finding: deadAccount},
+	{codes: "authentication_error|authenticationerror|unauthenticated|unauthorized|invalid_request_error.authentication", on: []int{0, 401}, words: "deactivated|suspended|terminated|banned|organization&disabled|account&disabled|user&disabled", finding: deadAccount},
 	{codes: "authentication_error|authenticationerror|unauthenticated", on: []int{0, 401}, words: "model|permission|scope|not authorized to|ip address|country|region", finding: mayNot},
 	{codes: "authentication_error|authenticationerror", on: []int{0, 401, 403}, finding: badKey},
 })
@@ -190,7 +190,7 @@ var sharedWords = compile([]rule{
 	// Overload, before rates that are the key's.
 	{on: []int{0, 429}, finding: modelBusy, words: "model is overloaded|model is currently overloaded|model overloaded|model is busy|model is currently busy|model is at capacity|service tier capacity exceeded|temporarily rate-limited upstream|rate-limited upstream|providers for&at capacity|no available provider|no endpoints available|该模型当前访问量过大|模型繁忙|模型负载|model&high demand|model&currently unavailable|" +
 		"capacity exceeded for this model|no available channel|无可用渠道|model is temporarily|model&overloaded|model&capacity"},
-	{on: []int{0, 429}, finding: busy, words: "overloaded|at capacity|over capacity|capacity limits|capacity constraints|insufficient capacity|not enough capacity|out of capacity|high load|heavy load|heavy traffic|high traffic|server is busy|servers are busy|system is busy|system is really busy|service is busy|service busy|currently unavailable|temporarily unavailable|" +
+	{on: []int{0, 429}, finding: busy, words: "overloaded|at capacity|over capacity|capacity limits|capacity constraints|insufficient capacity|not enough capacity|out of capacity|high load|heavy load|heavy traffic|high traffic|server is busy|servers are busy|system is busy|system is really busy|service is busy|service busy|currently unavailable|temporarily unavailable|temporarily unable|" +
 		"high demand|负载已饱和|负载较高|负载过高|系统繁忙|服务繁忙|服务器繁忙|访问量过大|资源不足|排队|请求过多，系统|provider returned error|upstream provider"},
 
 	// Requests that never fit.

@@ -57,6 +57,9 @@ func gather(p *Provider, a *Answer) *signs {
 		}
 	}
 	body := bytes.TrimSpace(bytes.TrimPrefix(a.Body[:min(len(a.Body), maxBody)], []byte("\xef\xbb\xbf")))
+	if isStream(a) {
+		body = firstData(body)
+	}
 	switch {
 	case len(body) == 0:
 	case body[0] == '{' || body[0] == '[':
@@ -74,12 +77,24 @@ func gather(p *Provider, a *Answer) *signs {
 		}
 	default:
 		s.message = string(body[:min(len(body), maxText)])
+		s.addCode(between(s.message, "<Code>", "</Code>"), 2) // of XML
 	}
 	if s.text == "" {
 		s.text = strings.ToLower(s.message[:min(len(s.message), maxText)])
 	}
 	s.pairs.add(s.text)
 	return s
+}
+
+// firstData is the data of a stream's first frame that has any; a body that is
+// no stream stays as it is.
+func firstData(body []byte) []byte {
+	for line := range bytes.SplitSeq(body, []byte("\n")) {
+		if data, ok := dataOf(line); ok && len(data) > 0 {
+			return data
+		}
+	}
+	return body
 }
 
 func isHTML(body []byte) bool {

@@ -24,10 +24,10 @@ type Until string
 
 // The words for what ends a refusal.
 const (
-	Human            Until = "human"               // someone pays, or changes a setting
-	MidnightPacific  Until = "midnight_pacific"    // the day's end where Google counts
-	MidnightUTC      Until = "midnight_utc"        //
-	MidnightBeijing  Until = "midnight_shanghai"   //
+	Human            Until = "human"            // someone pays, or changes a setting
+	MidnightPacific  Until = "midnight_pacific" // the day's end where Google counts
+	MidnightUTC      Until = "midnight_utc"
+	MidnightBeijing  Until = "midnight_shanghai"
 	NextMonth        Until = "next_month"          // the first of it, 00:00 UTC
 	FirstOfMonthUTC  Until = "first_of_next_month" //
 	BillingCycle     Until = "next_billing_cycle"  // whenever that is

@@ -58,11 +58,10 @@ const maxUsage = 2 << 10
 // go on; nil if there is none, or not all of it.
 func usageObject(b []byte) (raw []byte, n int) {
 	n = len(usageMark)
-	rest, found := bytes.CutPrefix(b[n:], []byte(`Metadata`))
+	rest := bytes.TrimPrefix(b[n:], []byte("Metadata"))
 	if len(rest) == 0 || rest[0] != '"' {
 		return nil, n
 	}
-	_ = found
 	rest = bytes.TrimLeft(rest[1:], " \t\r\n")
 	if len(rest) == 0 || rest[0] != ':' {
 		return nil, n

@@ -139,9 +139,9 @@ func byHeader(s *signs) (finding, string) {
 	switch {
 	case first(h, "Cf-Mitigated") != "":
 		return finding{kind: engine.PermissionDenied, why: "a web application firewall refuses us, not the key"}, "header cf-mitigated"
-	case s.status == 403 && s.remaining() == 0 && !s.html:
+	case s.status == 403 && s.p.anyAPI && !s.html && s.remaining() == 0:
 		return finding{kind: engine.RateLimited, blame: usual, why: "nothing is left of the limit"}, "header remaining: 0"
-	case s.status == 403 && s.p.ReadOnly && first(h, "Retry-After") != "" && !s.html:
+	case s.status == 403 && s.p.anyAPI && !s.html && first(h, "Retry-After") != "":
 		return finding{kind: engine.RateLimited, blame: usual, why: "it says to wait"}, "header retry-after"
 	}
 	return finding{}, ""

@@ -77,7 +77,7 @@ func bareFor(tb testing.TB, upstream string) *httptest.Server {
 		},
 		Transport:  base,
 		ErrorLog:   discardLog,
-		BufferPool: &pool{sync.Pool{New: func() any { return make([]byte, 32<<10) }}},
+		BufferPool: &pool{sync.Pool{New: func() any { return new([32 << 10]byte) }}},
 	})
 	tb.Cleanup(s.Close)
 	return s
@@ -88,8 +88,8 @@ var discardLog = log.New(io.Discard, "", 0)
 
 type pool struct{ sync.Pool }
 
-func (p *pool) Get() []byte  { return p.Pool.Get().([]byte) }
-func (p *pool) Put(b []byte) { p.Pool.Put(b) } //nolint:staticcheck // the interface is httputil's
+func (p *pool) Get() []byte  { return p.Pool.Get().(*[32 << 10]byte)[:] }
+func (p *pool) Put(b []byte) { p.Pool.Put((*[32 << 10]byte)(b)) }
 
 // chat is a request body of about n bytes with the model first or last.
 func chat(n int, modelLast bool) []byte {
