@@ -29,6 +29,8 @@ type Request struct {
 	// Repeatable is whether it may be sent again after an answer that does not
 	// tell whether it was carried out. See DESIGN section 4, "safe to repeat".
 	Repeatable bool
+	// Patience is the longest it may wait in line; 0 is the engine's.
+	Patience time.Duration
 	// Once is set when the request cannot be sent again at all, whatever the
 	// answer: its body was not kept.
 	Once bool
@@ -215,9 +217,10 @@ func accountHold(c *credential) *hold {
 }
 
 // Acquire chooses the key for the request's next attempt and reserves what its
-// limits need. It answers at once, with an error that is a [*NoKeyError] when
-// no key can serve, an [*UnknownServiceError], or ctx's. An error ends the
-// request.
+// limits need. When no key can serve now but one soon, it waits in line for
+// that, no longer than the engine's patience since the request's first Acquire.
+// The error is a [*NoKeyError] when no key can serve, an
+// [*UnknownServiceError], or ctx's. An error ends the request.
 func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 	now := time.Now()
 	e.mu.Lock()
@@ -234,18 +237,26 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 		return nil, err
 	}
 	e.sweep(now)
-	if s := r.svc; s.pin == nil && len(s.books) == 0 {
-		for _, t := range s.tiers {
-			if l := e.lease(r, t, s, now); l != nil {
-				return l, nil
-			}
+	if !r.svc.mustQueue(r) {
+		if l := e.try(r, now); l != nil {
+			return l, nil
 		}
-	} else if l := e.leaseSlowly(r, s, now); l != nil {
-		return l, nil
 	}
-	err := e.noKey(r, now)
-	e.refuse(r, now)
-	return nil, err
+	return e.wait(ctx, r, now)
+}
+
+// try takes a key for the request if one can serve it now.
+func (e *Engine) try(r *Request, now time.Time) *Lease {
+	s := r.svc
+	if s.pin != nil || len(s.books) > 0 {
+		return e.leaseSlowly(r, s, now)
+	}
+	for _, t := range s.tiers {
+		if l := e.lease(r, t, s, now); l != nil {
+			return l
+		}
+	}
+	return nil
 }
 
 func (e *Engine) query(r *Request, now time.Time) *query {
@@ -392,27 +403,41 @@ func (e *Engine) Abandon(r *Request) {
 	}
 }
 
-// noKey says of each key of the request's service why it cannot serve it.
-func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
+// noKey says of each key of the request's service why it cannot serve it. soon
+// is when the first of those that the request has not tried can, zero if
+// nothing but a person or the end of another request brings one back.
+func (e *Engine) noKey(r *Request, now time.Time) (err *NoKeyError, soon time.Time) {
 	s, q := r.svc, e.query(r, now)
-	err := &NoKeyError{Service: s.Name}
+	err = &NoKeyError{Service: s.Name}
 	first := time.Time{}
 	if why, until := q.fits(s.books); why != "" {
 		err.Reasons = append(err.Reasons, Candidate{Key: s.Name, Why: "the service " + why, Until: timePtr(until)})
-		first = until
+		first, soon = until, until
 	} else {
 		s.all(func(m *member) {
 			c := e.candidate(q, m, now)
 			err.Reasons = append(err.Reasons, c)
-			if c.Until != nil && (first.IsZero() || c.Until.Before(first)) && (s.pin == nil || s.pin.key == m.key) {
-				first = *c.Until
+			if c.Until == nil || s.pin != nil && s.pin.key != m.key {
+				return
+			}
+			first = earliest(first, *c.Until)
+			if !r.hasTried(m.key.cred) {
+				soon = earliest(soon, *c.Until)
 			}
 		})
 	}
 	if !first.IsZero() {
 		err.RetryAfter = max(first.Sub(now), time.Millisecond)
 	}
-	return err
+	return err, soon
+}
+
+// earliest is the earlier of two times, of which a zero one does not count.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // candidate says why a member is passed over, or that it can serve.

@@ -35,6 +35,9 @@ type Engine struct {
 	// sweepAt is when holds that ended by time are next looked for.
 	sweepAt time.Time
 	q       query // the one in use under mu
+	// patience and maxWaiting bound waiting in line; waiting is who waits now.
+	patience            time.Duration
+	maxWaiting, waiting int
 
 	requests, clientErrors, failures, absorbed int64
 	inFlight                                   int
@@ -102,6 +105,7 @@ type service struct {
 	rotatedFor *hold
 	last       *Rotation
 
+	queue              []*waiter
 	inFlight           int
 	requests, failures int64
 	rotations          int64
@@ -122,6 +126,12 @@ type Option func(*Engine)
 // WithSeed makes the engine's jitter repeatable.
 func WithSeed(seed uint64) Option {
 	return func(e *Engine) { e.rng = rand.New(rand.NewPCG(seed, seed)) }
+}
+
+// WithPatience lets requests for which no key is free wait in line, each for at
+// most d, at most many at once.
+func WithPatience(d time.Duration, many int) Option {
+	return func(e *Engine) { e.patience, e.maxWaiting = d, many }
 }
 
 // New builds an engine. It refuses a config that names a key or a strategy
@@ -306,6 +316,7 @@ func (e *Engine) ready(k *key, now time.Time) {
 func (e *Engine) touched(h *holder, now time.Time) {
 	e.readyAll(h, now)
 	e.checkHealth(now)
+	e.wakeAll()
 }
 
 // readyAll is ready for each key of the holder.
@@ -401,6 +412,7 @@ func (e *Engine) sweep(now time.Time) {
 			e.ready(k, now)
 		}
 		e.checkHealth(now)
+		e.wakeAll()
 	}
 	e.quietIncidents(now)
 }

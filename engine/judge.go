@@ -161,6 +161,7 @@ func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 		}
 	}
 	e.checkBooks(l.key, now)
+	e.wakeAll()
 }
 
 // checkBooks says when a key's limit runs low, and holds the key when a window

@@ -107,6 +107,7 @@ func (e *Engine) Do(a Action) (Result, error) {
 		ev.State, _ = k.state(now)
 	}
 	e.emit(ev)
+	e.wakeAll()
 	return Result{Text: text, Undoable: a.Verb != VerbUndo}, nil
 }
 
@@ -133,7 +134,7 @@ func (e *Engine) opRotate(a Action, to *key, s *service, now time.Time) (string,
 		to = s.after(q, from, next)
 	}
 	if to == nil || to == from {
-		err := e.noKey(r, now)
+		err, _ := e.noKey(r, now)
 		err.Reasons = slices.DeleteFunc(err.Reasons, func(c Candidate) bool { return from != nil && c.Key == from.Name })
 		return "", fmt.Errorf("no other key of %s can take over: %w", s.Name, err)
 	}

@@ -13,7 +13,7 @@ func (e *Engine) Snapshot() Snapshot {
 	defer e.mu.Unlock()
 	e.sweep(now)
 	snap := Snapshot{Version: 1, At: now, UptimeS: now.Sub(e.started).Seconds(), LastSeq: e.log.seq,
-		Proxy: ProxyStatus{InFlight: e.inFlight, Requests: e.requests, ClientErrors: e.clientErrors, Failures: e.failures,
+		Proxy: ProxyStatus{InFlight: e.inFlight, Waiting: e.waiting, Requests: e.requests, ClientErrors: e.clientErrors, Failures: e.failures,
 			Absorbed: e.absorbed, PerS: e.rate.PerSecond(now), P95MS: e.latency.p95()},
 		Services: make([]ServiceStatus, 0, len(e.services)), Keys: make([]KeyStatus, 0, len(e.keys)), Incidents: []Incident{}}
 	if n := len(e.undo); n > 0 {
@@ -42,7 +42,7 @@ func (e *Engine) Snapshot() Snapshot {
 func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 	st := ServiceStatus{Name: s.Name, Project: s.Project, Purpose: s.Purpose, Required: s.Required, Planned: s.Planned,
 		Strategy: firstOf(s.Strategy, RoundRobin), Keys: append([]string{}, s.Keys...), Fallback: append([]string{}, s.Fallback...),
-		Usable: s.usable, InFlight: s.inFlight, Requests: s.requests, Failures: s.failures, Verdicts: s.verdicts, Rotations: s.rotations,
+		Usable: s.usable, InFlight: s.inFlight, Waiting: len(s.queue), Requests: s.requests, Failures: s.failures, Verdicts: s.verdicts, Rotations: s.rotations,
 		LastRotation: copyRotation(s.last), DownSince: timePtr(s.downSince), Refused: s.refused, Limits: limits(s.books, "service", now),
 		PerMin: s.rate.PerSecond(now) * 60, Series: s.series.list(buckets, now), Failed: s.failed.list(buckets, now), BucketS: bucketLength.Seconds()}
 	held, incident := 0, false

@@ -106,7 +106,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 func TestExampleIsComplete(t *testing.T) {
 	t.Parallel()
 	text := example(t)
-	later := []string{"alerts", "fallback_after", "patience", "max_waiting"}
+	later := []string{"alerts", "fallback_after"}
 	for _, name := range slices.Concat(topSettings.names(), tlsSettings.names(), providerSettings.names(), keySettings("secret").names(),
 		serviceSettings.names(), slices.Collect(maps.Keys(limitKinds))) {
 		if !slices.Contains(later, name) && !regexp.MustCompile(`\b`+name+`\b`).MatchString(text) {

@@ -51,8 +51,8 @@ type (
 // topSettings are the settings outside of any table, and the tables.
 var topSettings = settings[fileDecl]{
 	"listen":           text(func(f *fileDecl) *string { return &f.config.Listen }, listenAddress),
-	"patience":         later(duration(func(f *fileDecl) *time.Duration { return &f.config.Patience }, 0)),
-	"max_waiting":      later(whole(func(f *fileDecl) *int { return &f.config.MaxWaiting }, 0)),
+	"patience":         duration(func(f *fileDecl) *time.Duration { return &f.config.Patience }, 0),
+	"max_waiting":      whole(func(f *fileDecl) *int { return &f.config.MaxWaiting }, 0),
 	"max_replay":       size(func(f *fileDecl) *int64 { return &f.config.MaxReplay }),
 	"max_replay_total": size(func(f *fileDecl) *int64 { return &f.config.MaxReplayTotal }),
 	"dial_timeout":     duration(func(f *fileDecl) *time.Duration { return &f.config.DialTimeout }, time.Millisecond),

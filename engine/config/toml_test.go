@@ -167,8 +167,6 @@ planned = true
 	}
 	same(t, "services", tiers, []string{"ui[main] [] false", "set[set-2] [set-1] false", "all[set-1 set-2] [] false", "g[g] [] true"})
 	same(t, "warnings", strs(c.Warnings), []string{
-		"keywheel.toml:3: patience is taken, but has no effect in this version",
-		"keywheel.toml:4: max_waiting is taken, but has no effect in this version",
 		"keywheel.toml:72: services.set: keys: all are of account team-b, so when it is out of quota none is left",
 		"keywheel.toml:77: services.all: keys: all are of account team-b, so when it is out of quota none is left",
 	})
@@ -473,7 +471,7 @@ func FuzzTOML(f *testing.F) {
 // What later versions will do is taken, and it is said that it does nothing yet.
 func TestForLaterVersions(t *testing.T) {
 	t.Parallel()
-	const toml = "patience = \"5s\"\n" + one + "fallback_after = \"5s\"\nstrategy = \"affinity\"\n[alerts]\nx = 1\n"
+	const toml = one + "fallback_after = \"5s\"\nstrategy = \"affinity\"\n[alerts]\nx = 1\n"
 	c, err := setup{env: map[string]string{"KEY": fake}, files: map[string]string{"keywheel.toml": toml}}.load(t)
 	if err != nil {
 		t.Fatal(err)
@@ -484,11 +482,11 @@ func TestForLaterVersions(t *testing.T) {
 			said = append(said, fmt.Sprint(w.Line))
 		}
 	}
-	if got := strings.Join(said, " "); got != "1 7 8 9" {
+	if got := strings.Join(said, " "); got != "6 7 8" {
 		t.Errorf("warned of lines %s\n%v", got, c.Warnings)
 	}
-	if c.Patience != 5*time.Second || c.Engine.Services[0].Strategy != engine.RoundRobin {
-		t.Errorf("patience %v, strategy %q", c.Patience, c.Engine.Services[0].Strategy)
+	if c.Engine.Services[0].Strategy != engine.RoundRobin {
+		t.Errorf("strategy %q", c.Engine.Services[0].Strategy)
 	}
 }
 

@@ -62,7 +62,7 @@ func Start(o Options) (*Node, error) {
 		p, ok := provider.Lookup(keys[i].Kind)
 		keys[i].CanTest = ok && p.TestPath != ""
 	}
-	var options []engine.Option
+	options := []engine.Option{engine.WithPatience(cfg.Patience, cfg.MaxWaiting)}
 	if o.Seed != 0 {
 		options = append(options, engine.WithSeed(o.Seed))
 	}

@@ -465,6 +465,10 @@ func (v *visit) rewrite() {
 	}
 }
 
+// listPatience is how long a list of models may wait for a key: clients ask for
+// it as they start, and give up after five seconds.
+const listPatience = 2 * time.Second
+
 // pass sends the request upstream and its answer back.
 func (p *Proxy) pass(v *visit) {
 	v.rewrite()
@@ -474,6 +478,9 @@ func (p *Proxy) pass(v *visit) {
 	er.Scope, er.Repeatable = provider.Describe(r.Method, v.path)
 	if s.scope != "" {
 		er.Scope = s.scope
+	}
+	if r.Method == http.MethodGet && strings.HasSuffix(v.path, "/models") {
+		er.Patience = listPatience
 	}
 	if len(s.Limits) > 0 || v.body.size > 0 {
 		er.Tokens = v.body.size / 4
