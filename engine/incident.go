@@ -68,6 +68,29 @@ func (e *Engine) upstreamFault(l *Lease, v Verdict, now time.Time) {
 		Text: fmt.Sprintf("%s: %s on %d of %d keys. No key is blamed; rotating will not help", provider, inc.What, len(inc.Keys), inc.Of)})
 }
 
+// maxBackOff is the longest pause that a busy model gets.
+const maxBackOff = 30 * time.Second
+
+// backOff rests a model that its provider is too busy to serve, on all of the
+// provider's keys: 1 s, doubling while no request for it succeeds.
+func (e *Engine) backOff(l *Lease, v Verdict, now time.Time) {
+	if genOf(l.key.cred.part(v.Model)) != l.gens.keyModel {
+		return
+	}
+	pause := max(v.RetryAfter, time.Second<<min(l.key.cred.at(v.Model).climbs, 5))
+	pause = min(pause, maxBackOff)
+	for _, c := range e.creds {
+		if c.names[0].Provider != l.key.Provider {
+			continue
+		}
+		s := c.at(v.Model)
+		s.climbs++
+		s.place(&hold{state: Cooling, verdict: UpstreamFault, since: now, until: now.Add(pause), by: "engine", evidence: v.Evidence,
+			why: fmt.Sprintf("%s is too busy at %s: %s", v.Model, l.key.Provider, causeOf(v))})
+	}
+	e.checkHealth(now)
+}
+
 // inIncident reports whether the credential's provider has an incident.
 func (e *Engine) inIncident(c *credential) bool {
 	inc := e.incidents[c.names[0].Provider]

@@ -77,6 +77,9 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 		r.faults++
 		e.upstreamFault(l, v, now)
 		again = r.Repeatable && r.faults < 2 && e.another(r, now)
+		if !again && v.Model != "" {
+			e.backOff(l, v, now)
+		}
 	}
 	e.endTrials(l, now)
 	again = again && !r.Once

@@ -527,3 +527,37 @@ func TestWhileOneKeyIsUsableNoClientSeesAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestABusyModelRestsOnAllKeys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 3, RoundRobin)
+		busy := unavailable
+		busy.Model = "m"
+		for i, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
+			if got := answered(t, e, busy, busy); len(got) != 2 {
+				t.Fatalf("went to %v", got)
+			}
+			_, err := e.Acquire(context.Background(), request())
+			var none *NoKeyError
+			if !errors.As(err, &none) || none.RetryAfter != want*time.Second {
+				t.Fatalf("pause %d: %v, want %ds", i, err, want)
+			}
+			other := request()
+			other.Model = "other"
+			l := acquire(t, e, other)
+			l.Judge(ok)
+			l.Close(Usage{}, nil)
+			time.Sleep(want * time.Second)
+		}
+		serve(t, e)
+		serve(t, e)
+		serve(t, e)
+		answered(t, e, busy, busy)
+		_, err := e.Acquire(context.Background(), request())
+		var none *NoKeyError
+		if !errors.As(err, &none) || none.RetryAfter != time.Second {
+			t.Errorf("after successes: %v, want 1s", err)
+		}
+	})
+}
