@@ -38,7 +38,7 @@ type Request struct {
 	svc      *service
 	began    time.Time
 	attempts int
-	tried    [4]attempt
+	tried    [2]attempt
 	more     []attempt
 	faults   int
 	rotation *Rotation

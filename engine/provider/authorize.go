@@ -90,8 +90,8 @@ func StripQuery(raw string) string {
 
 // Authorize puts the key's secret into a header that goes upstream: at place if
 // the client had its token there, else where the provider, or the key's own
-// setting, wants it.
-func (p *Provider) Authorize(h http.Header, k *engine.Key, place string) {
+// setting, wants it. It returns the header's name.
+func (p *Provider) Authorize(h http.Header, k *engine.Key, place string) string {
 	name, prefix := p.AuthHeader, p.AuthPrefix
 	switch {
 	case k.AuthHeader != "":
@@ -102,6 +102,7 @@ func (p *Provider) Authorize(h http.Header, k *engine.Key, place string) {
 		name, prefix = place, ""
 	}
 	h[name] = []string{prefix + k.Secret.Reveal()}
+	return name
 }
 
 // Test is the request of the provider's free call that tests a key; nil where

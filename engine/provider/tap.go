@@ -39,6 +39,14 @@ func (p *Provider) Tap(a Answer) *Tap {
 	return t
 }
 
+// UsageOf is what an answer used whose body is there as a whole.
+func (p *Provider) UsageOf(a Answer) Usage {
+	t := Tap{p: p, a: a}
+	t.usage.Head(a.Header)
+	t.scan(a.Body, false)
+	return t.Usage()
+}
+
 // Write takes what passes. It never fails.
 func (t *Tap) Write(b []byte) (int, error) {
 	n := len(b)

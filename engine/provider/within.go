@@ -26,6 +26,9 @@ func within(p *Provider, a *Answer) *signs {
 	case body[0] != '{' && body[0] != '[':
 		return nil
 	}
+	if end := body[len(body)-1]; (end == '}' || end == ']') && !hints(p, body) {
+		return nil
+	}
 	root := gjson.ParseBytes(body)
 	if root.IsArray() {
 		root = root.Get("0")
@@ -37,6 +40,20 @@ func within(p *Provider, a *Answer) *signs {
 		return broken(p, a, "an answer that was cut, or is no JSON")
 	}
 	return nil
+}
+
+// errorHints stand in every body that tells an error; flatHints in those of
+// providers whose errors have no object of their own.
+var (
+	errorHints = [][]byte{[]byte(`"error`), []byte(`"base_resp"`)}
+	flatHints  = [][]byte{[]byte(`"code"`), []byte(`"success"`)}
+)
+
+// hints reports whether a body may tell an error: most do not, and need not be
+// parsed.
+func hints(p *Provider, body []byte) bool {
+	in := func(mark []byte) bool { return bytes.Contains(body, mark) }
+	return slices.ContainsFunc(errorHints, in) || p.flatErrors && slices.ContainsFunc(flatHints, in)
 }
 
 // broken are the signs of an answer that is none.

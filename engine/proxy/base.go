@@ -15,6 +15,8 @@ import (
 type BaseOptions struct {
 	// Dial bounds connecting; 0 is 10 s.
 	Dial time.Duration
+	// Header bounds the wait for an answer's head; 0 does not.
+	Header time.Duration
 	// ProxyURL is the HTTP or SOCKS proxy to go through; "" is what the
 	// environment says.
 	ProxyURL string
@@ -33,6 +35,7 @@ func NewBase(o BaseOptions) (*http.Transport, error) {
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: o.Dial, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   o.Dial,
+		ResponseHeaderTimeout: o.Header,
 		ForceAttemptHTTP2:     true,
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 		MaxIdleConns:          1024,

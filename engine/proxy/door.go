@@ -101,7 +101,7 @@ func New(e *engine.Engine, o Options) (*Proxy, error) {
 	if o.Log == nil {
 		o.Log = func(Refused) {}
 	}
-	base, err := NewBase(BaseOptions{Dial: o.Dial})
+	base, err := NewBase(BaseOptions{Dial: o.Dial, Header: o.Timeouts.Header})
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func New(e *engine.Engine, o Options) (*Proxy, error) {
 		if k.ProxyURL == "" && k.CAFile == "" {
 			continue
 		}
-		bo := BaseOptions{Dial: o.Dial, ProxyURL: k.ProxyURL, CAFile: k.CAFile}
+		bo := BaseOptions{Dial: o.Dial, Header: o.Timeouts.Header, ProxyURL: k.ProxyURL, CAFile: k.CAFile}
 		if ways[bo] == nil {
 			if ways[bo], err = NewBase(bo); err != nil {
 				return nil, fmt.Errorf("key %s: %w", k.Name, err)

@@ -49,12 +49,13 @@ func formOf(h http.Header) form {
 // open looks at the beginning of an answer that says it is a success, and says
 // what it is. What was read is given to the client first.
 func (a *answerBody) open(p *provider.Provider, answer provider.Answer, res *http.Response) engine.Verdict {
+	a.guard()
 	switch a.form {
 	case stream:
 		return a.openStream(p.Open(answer))
 	case document:
 		buf := copyBuffers.Get().(*[maxPeek]byte)
-		defer copyBuffers.Put(buf)
+		a.peek = buf
 		n, whole := 0, false
 		var err error
 		if res.ContentLength >= 0 && res.ContentLength <= maxPeek {
@@ -71,9 +72,13 @@ func (a *answerBody) open(p *provider.Provider, answer provider.Answer, res *htt
 		} else if whole {
 			a.failed = io.EOF
 		}
-		a.held = append(a.held, buf[:n]...)
+		a.held = buf[:n]
 		answer.Body, answer.Whole = a.held, whole
-		return p.Judge(answer)
+		v := p.Judge(answer)
+		if whole && v.Kind == engine.OK {
+			a.usage = p.UsageOf(answer)
+		}
+		return v
 	default:
 		return p.Judge(answer)
 	}

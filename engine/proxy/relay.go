@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keywheel/engine"
@@ -21,11 +22,15 @@ type answerBody struct {
 	io.ReadCloser
 	lease  *engine.Lease
 	parent context.Context // the client's
-	cancel context.CancelCauseFunc
+	// watch closes the body when it is silent for idle; nil before the first
+	// read that may have to wait.
 	watch  *time.Timer
 	idle   time.Duration
+	silent atomic.Bool
 	form   form
-	tap    *provider.Tap // reads what was used; nil where it cannot be read
+	tap    *provider.Tap // reads what was used as it passes; nil where that is known or cannot be
+	usage  provider.Usage
+	peek   *[maxPeek]byte // what held lies in, of copyBuffers; nil if it does not
 	// held is what was read before the head went out, pending a read that was
 	// still on its way then, failed how reading ended already.
 	held    []byte
@@ -46,6 +51,7 @@ func (a *answerBody) Read(p []byte) (n int, err error) {
 		a.pending, a.held, a.failed = nil, got.buf, got.err
 		return a.Read(p)
 	case a.failed == nil:
+		a.guard()
 		n, err = a.ReadCloser.Read(p)
 	}
 	if err == nil && len(a.held) == 0 && a.failed != nil {
@@ -54,12 +60,29 @@ func (a *answerBody) Read(p []byte) (n int, err error) {
 	if n > 0 && a.tap != nil {
 		_, _ = a.tap.Write(p[:n])
 	}
-	if err == nil {
-		a.watch.Reset(a.idle)
-		return n, nil
+	if err != nil {
+		a.err = err
 	}
-	a.err = err
 	return n, err
+}
+
+// guard begins to watch, or begins anew, for a body that says nothing.
+func (a *answerBody) guard() {
+	if a.watch != nil {
+		a.watch.Reset(a.idle)
+		return
+	}
+	a.watch = time.AfterFunc(a.idle, func() {
+		a.silent.Store(true)
+		_ = a.ReadCloser.Close()
+	})
+}
+
+// unguard ends the watch.
+func (a *answerBody) unguard() {
+	if a.watch != nil {
+		a.watch.Stop()
+	}
 }
 
 // Close ends the answer and settles its lease. A body that was not read to its
@@ -68,14 +91,19 @@ func (a *answerBody) Read(p []byte) (n int, err error) {
 func (a *answerBody) Close() error {
 	err := a.ReadCloser.Close()
 	a.closed.Do(func() {
-		a.watch.Stop()
-		a.cancel(nil)
-		var u provider.Usage
+		a.unguard()
+		u := a.usage
 		var inStream error
 		ended := false
 		if a.tap != nil {
 			u, inStream, ended = a.tap.Usage(), a.tap.Err(), a.tap.Ended()
+		}
+		if u.Found {
 			a.price(&u)
+		}
+		if a.peek != nil {
+			a.held = nil
+			copyBuffers.Put(a.peek)
 		}
 		cut := a.err
 		switch {
@@ -83,6 +111,8 @@ func (a *answerBody) Close() error {
 			cut = inStream
 		case cut == io.EOF, ended:
 			cut = nil
+		case a.silent.Load():
+			cut = errSilent
 		case cut == nil, a.parent.Err() != nil:
 			cut = engine.ErrClientLeft
 		default:
@@ -97,9 +127,12 @@ func (a *answerBody) Close() error {
 
 // discard drops an answer whose request goes to another key.
 func (a *answerBody) discard() {
-	a.watch.Stop()
+	a.unguard()
+	if a.peek != nil {
+		a.held = nil
+		copyBuffers.Put(a.peek)
+	}
 	_ = a.ReadCloser.Close()
-	a.cancel(nil)
 }
 
 // upgraded is a connection that is no longer HTTP: both ways pass, however

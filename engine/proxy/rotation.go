@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -59,7 +60,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.once.Do(func() {
 		base := t.Base
 		if base == nil {
-			base, _ = NewBase(BaseOptions{})
+			base, _ = NewBase(BaseOptions{Header: t.Timeouts.orDefault().Header})
 		}
 		t.sender = &sender{engine: t.Engine, base: base, timeouts: t.Timeouts.orDefault(), prices: []provider.Prices{provider.Builtin}}
 	})
@@ -104,8 +105,13 @@ type outgoing struct {
 	method string
 	path   string // percent-encoded, as the client sent it behind the service
 	query  string
-	header http.Header // without hop-by-hop headers
-	body   *body
+	// header is without hop-by-hop headers. The first attempt takes it as it
+	// is; the others copy it, for the first may still be on its way.
+	header http.Header
+	// place is where the client had its token; auth is the header that the last
+	// attempt's key went into, "" before the first.
+	place, auth string
+	body        *body
 	// trailer is filled when the client's body has been read.
 	trailer http.Header
 }
@@ -184,18 +190,11 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		lease.Close(engine.Usage{}, err)
 		return nil, false, err
 	}
-	a := &answerBody{lease: lease, parent: ctx, idle: s.timeouts.Idle}
-	actx, cancel := context.WithCancelCause(ctx)
-	a.cancel = cancel
-	a.watch = time.AfterFunc(s.timeouts.Header, func() { cancel(errSilent) })
-
-	res, err = s.transport(key).RoundTrip(o.request(actx, t, key))
+	res, err = s.transport(key).RoundTrip(o.request(ctx, t, key))
 	if err != nil {
-		a.watch.Stop()
-		return s.lost(ctx, actx, r, lease, err, cancel)
+		return s.lost(ctx, r, lease, err)
 	}
-	a.ReadCloser = res.Body
-	a.watch.Reset(a.idle)
+	a := &answerBody{ReadCloser: res.Body, lease: lease, parent: ctx, idle: s.timeouts.Idle}
 	answer := provider.Answer{Method: o.method, Path: r.Path, Model: r.Model, Status: res.StatusCode, Header: res.Header}
 	v := engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: res.StatusCode}}
 	switch {
@@ -218,12 +217,13 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 	}
 	redactHeader(res.Header, key)
 	if v.Kind == engine.OK && a.form != opaque {
-		a.tap = t.provider.Tap(answer)
+		if a.form == stream || a.failed != io.EOF {
+			a.tap = t.provider.Tap(answer)
+		}
 		a.price = func(u *provider.Usage) { u.Price(key.Kind, r.Model, s.prices...) }
 	}
 	res.Body = a
 	if rw, ok := a.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {
-		a.watch.Stop()
 		a.err = io.EOF
 		res.Body = &upgraded{rw, a}
 	}
@@ -246,14 +246,10 @@ func (s *sender) transport(k *engine.Key) http.RoundTripper {
 }
 
 // lost judges an attempt that got no answer.
-func (s *sender) lost(ctx, actx context.Context, r *engine.Request, lease *engine.Lease, err error, cancel context.CancelCauseFunc) (*http.Response, bool, error) {
-	defer cancel(nil)
+func (s *sender) lost(ctx context.Context, r *engine.Request, lease *engine.Lease, err error) (*http.Response, bool, error) {
 	if ctx.Err() != nil {
 		lease.Close(engine.Usage{}, engine.ErrClientLeft)
 		return nil, false, ctx.Err()
-	}
-	if cause := context.Cause(actx); cause != nil {
-		err = cause
 	}
 	what := lostWords(err)
 	if lease.Judge(provider.Lost(r.Method, r.Path, what)) {
@@ -307,15 +303,18 @@ func (o *outgoing) request(ctx context.Context, t *target, k *engine.Key) *http.
 		u.RawPath = ""
 	}
 	u.RawQuery = o.query
-	h := make(http.Header, len(o.header)+2)
-	for name, values := range o.header {
-		h[name] = values
+	h := o.header
+	if o.auth == "" {
+		o.place = t.provider.Strip(h)
+		if h["User-Agent"] == nil {
+			h["User-Agent"] = noUserAgent // net/http would add its own
+		}
+	} else {
+		h = maps.Clone(h)
+		delete(h, o.auth)
+		o.header = h
 	}
-	place := t.provider.Strip(h)
-	t.provider.Authorize(h, k, place)
-	if h["User-Agent"] == nil {
-		h["User-Agent"] = noUserAgent // net/http would add its own
-	}
+	o.auth = t.provider.Authorize(h, k, o.place)
 	req := (&http.Request{Method: o.method, URL: &u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h,
 		ContentLength: o.body.length, Trailer: o.trailer}).WithContext(ctx)
 	if req.Body = o.body.open(); req.Body == nil {
