@@ -42,15 +42,16 @@ func init() {
 		{keys: []string{"R"}, show: "R", name: "reset", hint: "reset", doc: "lift the holds of the service or key; or zero its counters too", when: hasService, run: plainly(askReset)},
 		{keys: []string{"p"}, show: "p", name: "pin", hint: "pin", doc: "pin the service to the key for a time, or unpin it", when: canPin, run: plainly(askPin)},
 		{keys: []string{"w"}, show: "w", name: "why", hint: "why", doc: "why: the last rotation in full, or everything that holds a key", when: hasService, run: plainly(why)},
-		{keys: []string{"u"}, show: "u", name: "undo", hint: "undo", doc: "take the last action back", when: canUndo, run: plainly(askUndo)},
-		{keys: []string{"!"}, show: "!", name: "next problem", hint: "next problem", doc: "go to the next service that needs you", when: hasProblem, run: plainly(nextProblem)},
+		{keys: []string{"!"}, show: "!", name: "next problem", hint: "problem", doc: "go to the next service that needs you", when: hasProblem, run: plainly(nextProblem)},
 		{keys: []string{"/"}, show: "/", name: "filter", hint: "filter", doc: "filter by words, `state:cooling` or `!word`, as you type", when: hasServices, run: plainly(startFilter)},
+		{keys: []string{"u"}, show: "u", name: "undo", hint: "undo", doc: "take the last action back", when: canUndo, run: plainly(askUndo)},
 		{keys: []string{"j", "down", "k", "up"}, show: "j k ↓ ↑", name: "move", doc: "down, up", run: move},
 		{keys: []string{"g", "home", "G", "end"}, show: "g G", name: "ends", doc: "first, last", run: move},
 		{keys: []string{"ctrl+d", "ctrl+u", "pgdown", "pgup"}, show: "ctrl+d ctrl+u pgdn pgup", name: "pages", doc: "half a page, a page", run: move},
 		{keys: []string{"tab", "l", "right", "shift+tab", "h", "left"}, show: "tab shift+tab l h", name: "panes", doc: "next, previous pane", when: hasServices, run: changePane},
 		{keys: []string{"esc"}, show: "esc", name: "back", doc: "back, clear the filter, close", run: plainly(back)},
 		{keys: []string{"?"}, show: "?", name: "help", doc: "this help", run: plainly(help)},
+		{keys: []string{"M"}, show: "M", name: "mouse", doc: "mouse off, to select text with it, and on again", run: plainly(toggleMouse)},
 		{keys: []string{"q", "ctrl+c"}, show: "q ctrl+c", name: "quit", doc: "quit; asks while requests are in flight through the proxy", run: plainly(askQuit)},
 		{keys: []string{"ctrl+z"}, show: "ctrl+z", name: "suspend", doc: "suspend, unless this monitor runs the proxy", run: plainly(suspend)},
 	}
@@ -143,24 +144,22 @@ func rotate(m *Model) tea.Cmd {
 	return m.do(engine.Action{Verb: engine.VerbRotate, Service: m.service})
 }
 
+// nextProblem selects the next service that needs a person, also one that the
+// filter hides.
 func nextProblem(m *Model) tea.Cmd {
-	at := slices.Index(m.rows, m.service)
-	for i := 1; i <= len(m.rows); i++ {
-		n := (at + i) % len(m.rows)
-		if s := m.scene.byName[m.rows[n]]; s != nil && s.rank.needsYou() {
-			m.focus = paneServices
-			m.choose(paneServices, n)
-			return nil
+	names := m.order()
+	at := slices.Index(names, m.service)
+	for i := 1; i <= len(names); i++ {
+		name := names[(at+i)%len(names)]
+		if s := m.scene.byName[name]; s == nil || !s.rank.needsYou() {
+			continue
 		}
-	}
-	// It is hidden by the filter.
-	m.clearFilter()
-	for n, name := range m.rows {
-		if s := m.scene.byName[name]; s != nil && s.rank.needsYou() {
-			m.focus = paneServices
-			m.choose(paneServices, n)
-			break
+		if !slices.Contains(m.rows, name) {
+			m.clearFilter()
 		}
+		m.focus = paneServices
+		m.choose(paneServices, slices.Index(m.rows, name))
+		return nil
 	}
 	return nil
 }
@@ -223,6 +222,16 @@ func back(m *Model) tea.Cmd {
 func help(m *Model) tea.Cmd {
 	m.open(&dialog{title: "Keys and signs", body: helpParas})
 	return nil
+}
+
+func toggleMouse(m *Model) tea.Cmd {
+	m.mouseOff = !m.mouseOff
+	if m.mouseOff {
+		m.toast = toastFor(m.now, "mouse off: select text as usual; M turns it on", false, nil)
+		return tea.DisableMouse
+	}
+	m.toast = toastFor(m.now, "mouse on", false, nil)
+	return tea.EnableMouseCellMotion
 }
 
 func suspend(m *Model) tea.Cmd {

@@ -3,9 +3,14 @@ package tui
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"keywheel/engine"
 )
+
+// passing is how long trouble that has cost nothing yet must last before a
+// banner moves everything down. Its row shows it at once.
+const passing = 2 * time.Second
 
 // banners are the lines that stand above everything: a service that is down,
 // an incident, an engine that is gone, no traffic yet. Nothing else.
@@ -18,8 +23,8 @@ func (st *state) banners(room int) [][]span {
 		paras = append(paras, line(say(red|bold, "▲ no news from the engine for "+short(age)+". "),
 			say(plain, "What you see is from "+st.scene.snap.At.In(st.zone).Format("15:04:05")+"; traffic may be affected.")))
 	}
-	if s, more := st.worst(rankDown); s != nil {
-		paras = append(paras, st.downBanner(s, more))
+	if s, more := st.worst(rankDown); s != nil && (s.Refused > 0 || s.DownSince == nil || st.now.Sub(*s.DownSince) >= passing) {
+		paras = append(paras, st.downBanner(s, more, st.helps(s)))
 	}
 	paras = append(paras, st.incidents()...)
 	if p, ok := st.invitation(); ok && len(paras) == 0 {
@@ -54,7 +59,7 @@ func (st *state) worst(r rank) (found *service, more int) {
 
 // downBanner says of a service without a usable key since when, what it costs,
 // when it ends, why, and which letters help.
-func (st *state) downBanner(s *service, more int) para {
+func (st *state) downBanner(s *service, more int, helps [][2]string) para {
 	p := line(say(red|bold, "✗ "+s.Name+" is down"))
 	add := func(k ink, text string) { p.spans = append(p.spans, span{k, text}) }
 	if s.DownSince != nil {
@@ -74,13 +79,12 @@ func (st *state) downBanner(s *service, more int) para {
 	if words := stateCounts(s); words != "" {
 		add(grey, " · "+words)
 	}
-	add(plain, "  ")
-	for _, h := range st.helps(s) {
-		add(bold, " "+h[0])
-		add(grey, " "+h[1]+" ")
+	for i, h := range helps {
+		add(bold, pick(i == 0, "   ", "  ")+h[0])
+		add(grey, " "+h[1])
 	}
 	if more > 0 {
-		add(red, fmt.Sprintf(" +%d more down", more))
+		add(red, fmt.Sprintf("   +%d more down", more))
 	}
 	return p
 }
@@ -99,7 +103,7 @@ func stateCounts(s *service) string {
 // helps lists the letters that help a service that is down, with what they do.
 func (st *state) helps(s *service) [][2]string {
 	if s.Name != st.service {
-		return [][2]string{{"!", "go there"}}
+		return [][2]string{{"!", "next problem"}}
 	}
 	var out [][2]string
 	if s.Pinned != "" {
@@ -119,7 +123,7 @@ func (st *state) incidents() []para {
 	var out []para
 	for i := range st.scene.snap.Incidents {
 		inc := &st.scene.snap.Incidents[i]
-		if inc.Ended != nil {
+		if inc.Ended != nil || st.now.Sub(inc.Since) < passing {
 			continue
 		}
 		out = append(out, line(

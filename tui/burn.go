@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"fmt"
 	"time"
 
 	"keywheel/tui/chart"
@@ -11,18 +10,17 @@ import (
 // and all its keys together.
 func (st *state) runway(s *service) []para {
 	var paras []para
-	if s.KeyInUse != "" && !s.inTurn() && len(s.keys) > 1 {
-		if k := st.scene.keys[s.KeyInUse]; k != nil {
-			if q := ofKey(k, st.now); q != nil && q.known && q.remaining > 0 && lasting(q.per) && (q.short || q.runway < 24*time.Hour && q.resets.IsZero()) {
-				paras = append(paras, st.runsOut(k.Name, "", q, st.nextKey(s)))
-			}
-		}
+	if q := s.burning; s.burner != "" && q.known && q.remaining > 0 && (q.short || q.resets.IsZero() && q.runway < 7*24*time.Hour) {
+		paras = append(paras, st.runsOut(s.burner, "", q, st.nextKey(s)))
 	}
 	q := s.pool
 	if q == nil {
 		return paras
 	}
 	on := " on " + plural(q.keys, "key")
+	if s.Pinned != "" {
+		on = " on " + s.Pinned + ", its pin"
+	}
 	switch {
 	case q.remaining <= 0 && !q.open:
 		p := line(say(red, "◌ "+s.Name+" has nothing left"), say(grey, on))
@@ -42,8 +40,8 @@ func (st *state) runway(s *service) []para {
 		case !q.resets.IsZero():
 			text = append(text, span{grey, ", resets " + st.at(q.resets)})
 		}
-		if isolated := st.accounts(s); isolated != "" {
-			text = append(text, span{yellow, "  " + isolated})
+		if s.oneAccount {
+			text = append(text, span{yellow, "  " + plural(len(s.keys), "key") + ", 1 account: not isolated"})
 		}
 		paras = append(paras, line(text...))
 	}
@@ -82,36 +80,37 @@ func (st *state) nextKey(s *service) string {
 	return "none usable"
 }
 
-// accounts warns of keys that share one account, and so one fate.
-func (st *state) accounts(s *service) string {
-	if len(s.keys) < 2 {
-		return ""
-	}
-	first := s.keys[0].Account
-	for _, k := range s.keys {
-		if k.Account == "" || k.Account != first {
-			return ""
-		}
-	}
-	return fmt.Sprintf("%d keys, 1 account: not isolated", len(s.keys))
-}
-
 // chartMost is how high a chart becomes at most, without its sentences.
 const chartMost = 14
+
+// chartLeast is the least height of the pane with a chart.
+const chartLeast = 7
 
 // chartHeight is how high the pane with the chart would like to be; 0 where a
 // chart has nothing to tell.
 func (st *state) chartHeight(room int) int {
 	s := st.selected()
-	if s == nil || s.pool == nil || !lasting(s.pool.per) || s.rank == rankDown {
+	if s == nil || s.burning == nil || !lasting(s.burning.per) || s.rank == rankDown {
 		return 0
 	}
-	words := len(flow(st.runway(s), max(room-2, 1)))
-	t := st.traces[s.Name]
-	if t == nil || !s.pool.known || s.pool.burn <= 0 {
+	if st.traces[s.Name] == nil || !s.burning.known || s.burning.burn <= 0 {
 		return 0
 	}
-	return min(st.h/3, chartMost) + 2 + min(words, 3)
+	return min(st.h/3, chartMost) + 2 + len(st.chartWords(s, max(room-2, 1)))
+}
+
+// chartWords says above the chart what it shows: as many whole sentences as fit
+// in three lines, the first in any case.
+func (st *state) chartWords(s *service, room int) [][]span {
+	var lines [][]span
+	for i, p := range st.runway(s) {
+		more := flow([]para{p}, room)
+		if i > 0 && len(lines)+len(more) > 3 {
+			break
+		}
+		lines = append(lines, more...)
+	}
+	return lines
 }
 
 // span of time on the chart: what the monitor has seen, and as far ahead as
@@ -122,10 +121,11 @@ func (st *state) chartTimes(s *service) (from, to time.Time) {
 		from = t.points[0].at
 	}
 	ahead := max(st.now.Sub(from), 10*time.Minute)
-	if s.pool.short || s.pool.resets.IsZero() {
-		ahead = max(ahead, min(s.pool.runway*5/4, 7*24*time.Hour))
-	} else if !s.pool.resets.IsZero() {
-		ahead = max(ahead, min(s.pool.resets.Sub(st.now)*11/10, 7*24*time.Hour))
+	q := s.burning
+	if q.short || q.resets.IsZero() {
+		ahead = max(ahead, min(q.runway*5/4, 7*24*time.Hour))
+	} else {
+		ahead = max(ahead, min(q.resets.Sub(st.now)*11/10, 7*24*time.Hour))
 	}
 	return from, st.now.Add(ahead)
 }
@@ -135,15 +135,18 @@ func (st *state) chartTimes(s *service) (from, to time.Time) {
 func (st *state) drawChart(c *canvas, l *layout) {
 	b := l.chart
 	s := st.selected()
-	if b.h <= 0 || s == nil || s.pool == nil {
+	if b.h <= 0 || s == nil || s.burning == nil {
 		return
 	}
 	from, to := st.chartTimes(s)
 	note := "last " + short(st.now.Sub(from)) + " + " + short(to.Sub(st.now)) + " ahead"
-	in := frame{title: s.Name + " · quota left", note: note}.draw(c, b)
+	name := s.Name
+	if s.burner != "" {
+		name = s.burner
+	}
+	in := frame{title: name + " · quota left", note: note}.draw(c, b)
 	in.x, in.w = in.x+1, max(in.w-2, 0)
-	words := flow(st.runway(s), in.w)
-	n := c.lines(box{in.x, in.y, in.w, min(len(words), 3)}, words, 0)
+	n := c.lines(in, st.chartWords(s, in.w), 0)
 	plot := box{in.x + 5, in.y + n, in.w - 5, in.h - n - 1}
 	if plot.w < 16 || plot.h < 3 {
 		return
@@ -173,7 +176,7 @@ func (st *state) plot(c *canvas, b box, s *service, from, to time.Time) {
 	for y := range b.h {
 		c.put(now, b.y+y, 1, grey, "┊")
 	}
-	q := s.pool
+	q := s.burning
 	k := pick(q.short, amber, green)
 	past, ahead := chart.NewPlot(b.w, b.h), chart.NewPlot(b.w, b.h)
 	var points []chart.Point

@@ -135,6 +135,9 @@ func (c *canvas) put(x, y, room int, k ink, text string) int {
 		}
 		return n
 	}
+	if n := symbols(text); n > 0 {
+		return c.putSymbols(x, y, room, n, k, text)
+	}
 	text = clean(text)
 	whole := ansi.StringWidth(text)
 	limit := whole
@@ -152,7 +155,7 @@ func (c *canvas) put(x, y, room int, k ink, text string) int {
 		if at+w > limit {
 			break
 		}
-		if c.ascii && g[0] >= 0x80 {
+		if c.ascii {
 			for i := range w {
 				c.set(x+at+i, y, asciiFor(g), 1, k)
 			}
@@ -165,6 +168,34 @@ func (c *canvas) put(x, y, room int, k ink, text string) int {
 		for ; at < limit; at++ {
 			c.set(x+at, y, " ", 1, k)
 		}
+		c.set(x+at, y, c.glyph("…"), 1, k)
+		at++
+	}
+	return at
+}
+
+// putSymbols writes text of n symbols, each a rune and a cell.
+func (c *canvas) putSymbols(x, y, room, n int, k ink, text string) int {
+	show := n
+	if n > room {
+		show = room - 1
+	}
+	at, begin := 0, 0
+	for i := range text {
+		if i == 0 {
+			continue
+		}
+		if at == show {
+			break
+		}
+		c.set(x+at, y, c.glyph(text[begin:i]), 1, k)
+		at, begin = at+1, i
+	}
+	if at < show {
+		c.set(x+at, y, c.glyph(text[begin:]), 1, k)
+		at++
+	}
+	if show < n {
 		c.set(x+at, y, c.glyph("…"), 1, k)
 		at++
 	}

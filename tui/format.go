@@ -65,7 +65,7 @@ func (st *state) stamp(t time.Time) string {
 	if st.now.Sub(t) < 20*time.Hour {
 		return t.In(st.zone).Format("15:04:05")
 	}
-	return t.In(st.zone).Format("Jan 2   ")
+	return t.In(st.zone).Format("Jan 2")
 }
 
 func sameDay(a, b time.Time) bool { return a.YearDay() == b.YearDay() && a.Year() == b.Year() }

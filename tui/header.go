@@ -22,7 +22,7 @@ func (st *state) drawHeader(c *canvas, b box) {
 	p.gap(1)
 	live, liveInk := "live ", grey
 	clock := st.now.In(st.zone).Format("15:04:05")
-	if st.w >= wideWidth {
+	if st.w >= 130 {
 		clock += " " + st.now.In(st.zone).Format("MST")
 	}
 	if st.scene == nil {
@@ -37,43 +37,33 @@ func (st *state) drawHeader(c *canvas, b box) {
 		live, liveInk = "no news for "+short(age)+" ", red|bold
 	}
 	limit := p.end - 1 - cells(live) - cells(clock)
-	worst := rankFine
-	for i := range sc.services {
-		if r := sc.services[i].rank; r < worst {
-			worst = r
-		}
-	}
-	dot := green
-	switch {
-	case worst == rankDown || worst == rankIncident:
-		dot = red
-	case worst.needsYou():
-		dot = amber
-	}
+	p.put(st.dot(), "●").gap(1)
 	px := &sc.snap.Proxy
-	groups := [][]span{
-		{{dot, "●"}, {plain, " " + px.Listen}},
-		{{plain, perSecond(px.PerS)}, {grey, " req/s"}},
-		st.clients(),
-		{{grey, "p95 "}, {plain, millis(px.P95MS)}},
-		{{plain, strconv.Itoa(len(sc.services))}, {grey, " services · "}, {plain, grouped(len(sc.snap.Keys))},
+	failed := pick(px.Failures > 0, red, plain)
+	// Each group in the words it would like, and in fewer.
+	groups := [][2][]span{
+		{{{plain, px.Listen}}},
+		{{{plain, perSecond(px.PerS)}, {grey, " req/s"}}},
+		{{{grey, "clients "}, {failed, grouped(px.Failures) + " err"}, {grey, " · absorbed "}, {plain, grouped(px.Absorbed)}},
+			{{failed, compact(float64(px.Failures)) + " err"}}},
+		{{{grey, "p95 "}, {plain, millis(px.P95MS)}}},
+		{{{grey, " "}, {plain, strconv.Itoa(len(sc.services))}, {grey, " services · "}, {plain, grouped(len(sc.snap.Keys))},
 			{grey, " keys · "}, {plain, grouped(sc.usable)}, {grey, " usable"}},
-		{{grey, "in flight "}, {plain, grouped(px.InFlight)}},
+			{{grey, " keys "}, {plain, grouped(sc.usable) + "/" + grouped(len(sc.snap.Keys))}, {grey, " usable"}}},
+		{{{grey, " in flight "}, {plain, grouped(px.InFlight)}}},
 	}
 	if px.P95MS == 0 {
-		groups[3] = nil
+		groups[3] = [2][]span{}
 	}
-	for i, g := range groups {
-		gap := 2
-		if i == 0 {
-			gap = 0
-		} else if i >= 4 {
-			gap = 3
+	begin := p.x
+	for _, g := range groups {
+		gap := pick(p.x == begin, 0, 2)
+		for _, words := range g {
+			if len(words) > 0 && p.x+gap+width(words) <= limit-2 {
+				p.gap(gap).spans(words)
+				break
+			}
 		}
-		if len(g) == 0 || p.x+gap+width(g) > limit-2 {
-			continue
-		}
-		p.gap(gap).spans(g)
 	}
 	if p.x < limit {
 		p.x = limit
@@ -84,14 +74,20 @@ func (st *state) drawHeader(c *canvas, b box) {
 	}
 }
 
-// clients says what the clients saw, and what they were spared.
-func (st *state) clients() []span {
-	px := &st.scene.snap.Proxy
-	k := plain
-	if px.Failures > 0 {
-		k = red
+// dot is the colour of the whole: is there anything that needs a person?
+func (st *state) dot() ink {
+	worst := rankFine
+	for i := range st.scene.services {
+		worst = min(worst, st.scene.services[i].rank)
 	}
-	return []span{{grey, "clients "}, {k, grouped(px.Failures) + " err"}, {grey, " · absorbed "}, {plain, grouped(px.Absorbed)}}
+	switch {
+	case worst == rankDown || worst == rankIncident:
+		return red
+	case worst.needsYou():
+		return amber
+	default:
+		return green
+	}
 }
 
 func perSecond(v float64) string {
@@ -133,9 +129,11 @@ func (st *state) drawStatus(c *canvas, b box) {
 			p.put(grey, "  esc clears")
 		}
 	} else {
-		p.spans(st.needs(p.room() - width(right) - 2))
+		// What is unusual keeps a few cells; the names of who needs a person
+		// have the rest.
+		p.spans(st.needs(p.room() - min(width(right), 14) - 2))
 	}
-	if w := width(right); w > 0 && w+2 <= p.room() {
+	if w := min(width(right), p.room()-2); w > 8 {
 		p.x = p.end - w
 		p.spans(right)
 	}
@@ -143,12 +141,13 @@ func (st *state) drawStatus(c *canvas, b box) {
 
 // needs lists who needs a person, as many names as fit.
 func (st *state) needs(room int) []span {
+	if _, old := st.scene.old(st.now); old {
+		return []span{{grey, "as of " + st.scene.snap.At.In(st.zone).Format("15:04:05")}}
+	}
 	var names []string
-	worst := rankFine
 	for _, name := range st.order() {
 		if s := st.scene.byName[name]; s != nil && s.rank.needsYou() {
 			names = append(names, name)
-			worst = min(worst, s.rank)
 		}
 	}
 	if len(names) == 0 {
@@ -157,23 +156,19 @@ func (st *state) needs(room int) []span {
 		}
 		return []span{{green, "✓ "}, {grey, "nothing needs you"}}
 	}
-	k := amber
-	if worst <= rankIncident {
-		k = red | bold
-	}
 	verb := " need you: "
 	if len(names) == 1 {
 		verb = " needs you: "
 	}
 	head := "▲ " + strconv.Itoa(len(names)) + verb
-	out := []span{{k, head}}
+	out := []span{{st.dot() | bold, head}}
 	used := cells(head)
 	for i, n := range names {
 		more := len(names) - i
 		if used+cells(n)+5 > room && i > 0 {
 			return append(out, span{grey, "+" + strconv.Itoa(more)})
 		}
-		out = append(out, span{k &^ bold, n + " "})
+		out = append(out, span{st.scene.byName[n].look().ink &^ bold, n + " "})
 		used += cells(n) + 1
 	}
 	return out

@@ -1,6 +1,10 @@
 package tui
 
-import "strings"
+import (
+	"strings"
+
+	"keywheel/engine"
+)
 
 // KeyTable is the table of keys as Markdown, for the README.
 func KeyTable() string {
@@ -14,18 +18,20 @@ func KeyTable() string {
 
 // helpParas is the table of keys on the screen, with what the signs mean.
 func helpParas(*state) []para {
-	paras := []para{}
+	paras := make([]para, 0, len(actions)+6)
 	for _, a := range actions {
-		paras = append(paras, para{a.show, []span{{plain, a.doc}}})
+		paras = append(paras, para{label: a.show, spans: []span{{plain, strings.ReplaceAll(a.doc, "`", "")}}, key: true})
 	}
-	paras = append(paras, line(), para{"states", []span{
-		{green, "● "}, {plain, "active  "}, {yellow, "◔ "}, {plain, "cooling  "}, {magenta, "◌ "}, {plain, "exhausted  "},
-		{red, "✗ "}, {plain, "failing  "}, {red, "⊗ "}, {plain, "revoked  "}, {red, "⌁ "}, {plain, "expired  "},
-		{grey, "⊘ "}, {plain, "disabled  "}, {red, "? "}, {plain, "missing  "}, {blue, "◆ "}, {plain, "pinned  "}, {amber, "▼ "}, {plain, "low"}}},
-		para{"failed", []span{{plain, "401 invalid key · 402 quota · 403 permission · 429 rate limited · 5xx upstream; in colour while it happens"}}},
-		para{"filter", []span{{plain, "words on names, service and state; "}, {bold, "state:cooling"}, {plain, "  "}, {bold, "!disabled"},
-			{grey, "  also service: key: provider: account: project:"}}},
-		para{"order", []span{{plain, "down, incident, one key left, runs out before its reset, a key to mend, cooling, then by name"}}},
-		para{"safe", []span{{grey, "A monitor that runs the proxy cannot be suspended, and stops it when its terminal goes. keywheel serve with keywheel attach is safe from both."}}})
-	return paras
+	var states []span
+	for _, s := range []engine.State{engine.Active, engine.Cooling, engine.Exhausted, engine.Failing, engine.Revoked, engine.Expired, engine.Disabled, engine.Missing} {
+		states = append(states, say(lookOf(s).ink, lookOf(s).glyph+" "), say(plain, s.String()+"  "))
+	}
+	states = append(states, say(blue, "◆ "), say(plain, "pinned  "), say(amber, "▼ "), say(plain, "low"))
+	return append(paras, line(),
+		fact("states", states...),
+		fact("failed", say(plain, "401 invalid key · 402 quota · 403 permission · 429 rate limited · 5xx upstream; in colour while it happens")),
+		fact("filter", say(plain, "words on names, service and state; "), say(bold, "state:cooling"), say(plain, "  "), say(bold, "!disabled"),
+			say(grey, "  also service: key: provider: account: project:")),
+		fact("order", say(plain, "down, incident, one key left, runs out before its reset, a key to mend, cooling, then by name")),
+		fact("safe", say(grey, "A monitor that runs the proxy cannot be suspended, and stops it when its terminal goes. keywheel serve with keywheel attach is safe from both.")))
 }

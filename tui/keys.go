@@ -51,8 +51,8 @@ func (st *state) drawKeys(c *canvas, l *layout) {
 	}
 	t := table[*engine.KeyStatus]{cols: st.keyColumns(s, min(long, 24)+6), rows: st.keys,
 		id: func(k *engine.KeyStatus) string { return k.Name }, selected: st.key, focused: st.focus == paneKeys,
-		offset: st.offset[paneKeys], zone: zoneKey}
-	t.draw(c, in)
+		offset: st.offset[paneKeys], zone: zoneKey, foot: !l.small}
+	t.draw(c, box{in.x, in.y, max(in.w-1, 0), in.h})
 }
 
 // keysHeading says above the keys how long they last, where there is no chart
@@ -79,15 +79,11 @@ func (st *state) keyColumns(s *service, long int) []column[*engine.KeyStatus] {
 		{head: "KEY", least: min(long, 13), best: long, cell: func(p *pen, k *engine.KeyStatus) {
 			st.keyName(p, pick(k.Name == st.key && st.focus == paneKeys, bold, plain), k.Name)
 		}},
-		{head: "QUOTA LEFT", least: 5, best: 14, gap: 1, drop: 5, cell: func(p *pen, k *engine.KeyStatus) {
-			gaugeCell(p, ofKey(k, st.now), k.PerMin)
+		{head: "QUOTA LEFT", brief: "LEFT", least: 10, best: 14, gap: 1, drop: 2, cell: func(p *pen, k *engine.KeyStatus) {
+			gaugeCell(p, ofKey(k, st.now))
 		}},
-		{head: "OF", least: 18, best: 26, gap: 2, drop: 8, cell: func(p *pen, k *engine.KeyStatus) {
-			if q := ofKey(k, st.now); q != nil {
-				p.put(grey, ofLimit(q.amount, q.unit, q.per, q.source)[len("of "):])
-			}
-		}},
-		{head: "RESETS", least: 6, best: 9, gap: 1, right: true, drop: 6, cell: func(p *pen, k *engine.KeyStatus) {
+		{head: "OF", least: 22, best: 26, gap: 2, spare: true, drop: 8, cell: func(p *pen, k *engine.KeyStatus) { ofCell(p, ofKey(k, st.now)) }},
+		{head: "RESETS", least: 6, best: 9, gap: 1, right: true, spare: true, drop: 7, cell: func(p *pen, k *engine.KeyStatus) {
 			if q := ofKey(k, st.now); q != nil && !q.resets.IsZero() {
 				text := st.at(q.resets)
 				if !lasting(q.per) {
@@ -98,16 +94,16 @@ func (st *state) keyColumns(s *service, long int) []column[*engine.KeyStatus] {
 			}
 			p.right(grey, "—")
 		}},
-		{head: "BURN", least: 8, best: 12, gap: 2, drop: 7, cell: func(p *pen, k *engine.KeyStatus) {
+		{head: "BURN", least: 8, best: 12, gap: 2, spare: true, drop: 9, cell: func(p *pen, k *engine.KeyStatus) {
 			st.burnCell(p, k.Series, st.scene.keyTop)
 		}},
-		{head: "RATE", least: 7, gap: 1, right: true, drop: 3, cell: func(p *pen, k *engine.KeyStatus) {
+		{head: "RATE", least: 7, gap: 1, right: true, drop: 6, cell: func(p *pen, k *engine.KeyStatus) {
 			p.right(pick(k.PerMin > 0, plain, grey), rate(k.PerMin))
 		}},
-		{head: "FAILED", least: 8, best: 14, gap: 2, drop: 4, cell: func(p *pen, k *engine.KeyStatus) {
+		{head: "FAILED", least: 7, best: 10, gap: 2, drop: 5, cell: func(p *pen, k *engine.KeyStatus) {
 			failureCell(p, k.Verdicts, k.LastFailure != nil && st.now.Sub(*k.LastFailure).Minutes() < 4)
 		}},
-		{head: "STATE", least: 16, grow: 1, gap: 2, cell: func(p *pen, k *engine.KeyStatus) { st.keyState(p, s, k) }},
+		{head: "STATE", least: 25, best: 26, grow: 1, gap: 2, cell: func(p *pen, k *engine.KeyStatus) { st.keyState(p, s, k) }},
 	}
 }
 

@@ -26,6 +26,15 @@ const (
 	hugeWidth, hugeHeight   = 170, 30
 )
 
+// listHeight is how high the pane of the services would like to be. A filter
+// does not change it: panes that jump while one types are not calm.
+func (st *state) listHeight() int {
+	if st.scene == nil {
+		return 4
+	}
+	return max(len(st.scene.services), 1) + 3
+}
+
 // layout arranges the panes for the terminal's size and what there is to show.
 func (st *state) layout() layout {
 	l := layout{}
@@ -72,7 +81,7 @@ func (l *layout) one(st *state, b box) {
 
 // two shows the services over the detail of the selected one.
 func (l *layout) two(st *state, b box) {
-	h := min(max(len(st.rows), 1)+3, max(b.h*11/20, 6))
+	h := min(st.listHeight(), max(b.h*11/20, 6))
 	h = min(h, b.h-5)
 	l.list = box{b.x, b.y, b.w, h}
 	rest := box{b.x, b.y + h, b.w, b.h - h}
@@ -99,10 +108,10 @@ func (l *layout) heading(st *state) int {
 // many shows the services over keys, timeline, chart and why.
 func (l *layout) many(st *state, b box) {
 	l.wide = true
-	h := min(max(len(st.rows), 1)+3, max(b.h*9/20, 6))
+	h := min(st.listHeight(), max(b.h*9/20, 6))
 	l.list = box{b.x, b.y, b.w, h}
 	b = box{b.x, b.y + h, b.w, b.h - h}
-	left := b.w * 11 / 20
+	left := b.w * 3 / 5
 	right := box{b.x + left, b.y, b.w - left, b.h}
 	col := box{b.x, b.y, left, b.h}
 	if b.h < 10 {
@@ -115,29 +124,29 @@ func (l *layout) many(st *state, b box) {
 	l.split(st, col, right)
 }
 
-// huge has two columns with all panes.
+// huge has all about the selection at the left, all that happened at the right.
 func (l *layout) huge(st *state, b box) {
 	l.wide = true
-	left := b.w * 29 / 50
-	col := box{b.x, b.y, left, b.h}
-	right := box{b.x + left, b.y, b.w - left, b.h}
-	h := min(max(len(st.rows), 1)+3, max(b.h*9/20, 6))
-	l.list = box{col.x, col.y, col.w, h}
-	rest := box{col.x, col.y + h, col.w, col.h - h}
-	chart := st.chartHeight(rest.w - 2)
-	chart = min(chart, rest.h-6)
-	if chart < 6 {
+	left := b.w * 3 / 5
+	l.events = box{b.x + left, b.y, b.w - left, b.h}
+	list := min(st.listHeight(), max(b.h*9/20, 6))
+	l.list = box{b.x, b.y, left, list}
+	y, rest := b.y+list, b.h-list
+	least := min(max(len(st.keys), 1), 4) + 3
+	why := min(st.whyHeight(left-4), rest-least)
+	chart := min(st.chartHeight(left-2), rest-least-why)
+	if chart < chartLeast {
 		chart = 0
 	}
-	l.keys = box{rest.x, rest.y, rest.w, rest.h - chart}
-	if chart > 0 {
-		// Few keys leave room for more of the chart, up to a third of the screen.
-		l.chart = box{rest.x, rest.y + l.keys.h, rest.w, chart}
+	keys := rest - why - chart
+	if want := max(len(st.keys), 1) + 3; chart == 0 && keys > want+2 {
+		// Nothing else wants the room: why can tell all it knows.
+		why += keys - want
+		keys = want
 	}
-	why := st.whyHeight(right.w - 4)
-	why = min(why, right.h*3/5)
-	l.events = box{right.x, right.y, right.w, right.h - why}
-	l.why = box{right.x, right.y + l.events.h, right.w, why}
+	l.keys = box{b.x, y, left, keys}
+	l.why = box{b.x, y + keys, left, why}
+	l.chart = box{b.x, y + keys + why, left, chart}
 }
 
 // split shares two columns among keys and timeline, chart and why.
@@ -148,8 +157,8 @@ func (l *layout) split(st *state, col, right box) {
 	}
 	l.keys = box{col.x, col.y, col.w, keys}
 	l.events = box{col.x, col.y + keys, col.w, col.h - keys}
-	chart := min(st.chartHeight(right.w-2), right.h-5)
-	if chart < 6 {
+	chart := min(st.chartHeight(right.w-2), right.h-9)
+	if chart < chartLeast {
 		chart = 0
 	}
 	l.chart = box{right.x, right.y, right.w, chart}
@@ -168,7 +177,3 @@ func (l *layout) rows(id paneID) int {
 	}
 	return max(b.h-lost, 1)
 }
-
-// shows reports whether a pane that can have the keyboard is on the screen, or
-// would be if it had it.
-func (l *layout) shows(id paneID) bool { return id < panes }

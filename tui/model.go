@@ -29,6 +29,7 @@ type Model struct {
 	fetching bool
 	clicked  zone
 	clickAt  time.Time
+	mouseOff bool
 }
 
 // tickMsg says what time it is.
@@ -106,7 +107,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.w, m.h = msg.Width, msg.Height
 		m.arrange()
 	case tea.KeyMsg:
-		return m, m.keys(msg)
+		return m, m.pressed(msg)
 	case tea.MouseMsg:
 		return m, m.mouse(msg)
 	}
@@ -164,9 +165,9 @@ func (m *Model) close(d *dialog) {
 	m.dialogs = slices.DeleteFunc(m.dialogs, func(o *dialog) bool { return o == d })
 }
 
-// keys gives keys to whoever has them: a dialog, the filter, or the table of
+// pressed gives keys to whoever has them: a dialog, the filter, or the table of
 // actions. Keys that were typed faster than they are read arrive together.
-func (m *Model) keys(k tea.KeyMsg) tea.Cmd {
+func (m *Model) pressed(k tea.KeyMsg) tea.Cmd {
 	if k.Type != tea.KeyRunes || k.Paste || len(k.Runes) < 2 {
 		return m.key(k)
 	}

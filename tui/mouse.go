@@ -89,6 +89,9 @@ func (m *Model) wheel(c *canvas, e tea.MouseMsg, step int) {
 		if z.kind == zonePane && z.contains(e.X, e.Y) {
 			n, _ := strconv.Atoi(z.name)
 			id := paneID(n)
+			if id == paneTimeline {
+				m.focus = id
+			}
 			m.choose(id, max(m.position(id)+step, 0))
 		}
 	}

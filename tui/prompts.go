@@ -63,10 +63,7 @@ func (m *Model) confirmLoss(key string, a engine.Action) tea.Cmd {
 	title := strings.ToUpper(string(a.Verb[:1])) + string(a.Verb[1:]) + " " + key + "?"
 	if worst.last() {
 		m.open(&dialog{title: title, note: "the last usable key", danger: true, input: &input{},
-			body: func(st *state) []para {
-				return append(body(st), line(), line(say(plain, "Type "), say(bold, worst.service), say(plain, " to do it all the same.")))
-			},
-			ask: ">",
+			body: body, ask: "type " + worst.service + ":",
 			submit: func(m *Model, text string) (tea.Cmd, error) {
 				if text != worst.service {
 					return nil, fmt.Errorf("that is not %q: nothing was done", worst.service)

@@ -16,6 +16,8 @@ type scene struct {
 	byName   map[string]*service
 	keys     map[string]*engine.KeyStatus
 	usable   int
+	// long is how wide the longest name of a service is.
+	long int
 	// top is the value of a full column in the sparklines of all services.
 	top    int
 	keyTop int
@@ -30,8 +32,14 @@ type service struct {
 	fallback map[string]bool
 	states   [engine.Active + 1]int
 	pool     *pool
+	// burning is what the chart follows: the limit of the key in use where one
+	// key serves until it cannot (burner names it), else the pool.
+	burning  *pool
+	burner   string
 	incident *engine.Incident
-	rank     rank
+	// oneAccount is true of several keys that share one account, and its fate.
+	oneAccount bool
+	rank       rank
 }
 
 func newScene(snap engine.Snapshot) *scene {
@@ -54,6 +62,7 @@ func newScene(snap engine.Snapshot) *scene {
 		s := &sc.services[i]
 		s.ServiceStatus = &snap.Services[i]
 		sc.byName[s.Name] = s
+		sc.long = max(sc.long, cells(s.Name))
 		sc.fill(s)
 		for _, v := range s.Series {
 			high = max(high, v)
@@ -90,7 +99,21 @@ func (sc *scene) fill(s *service) {
 			s.incident = inc
 		}
 	}
-	s.pool = poolOf(s.keys, s.Limits, "", sc.snap.At)
+	serving := s.keys
+	if k := sc.keys[s.Pinned]; k != nil {
+		serving = []*engine.KeyStatus{k} // the others do not step in
+	}
+	s.pool = poolOf(serving, s.Limits, "", sc.snap.At)
+	s.oneAccount = len(s.keys) > 1
+	for _, k := range s.keys {
+		s.oneAccount = s.oneAccount && k.Account != "" && k.Account == s.keys[0].Account
+	}
+	s.burning = s.pool
+	if k := sc.keys[s.KeyInUse]; k != nil && !s.inTurn() && len(serving) > 1 {
+		if q := ofKey(k, sc.snap.At); q != nil && lasting(q.per) {
+			s.burning, s.burner = q, k.Name
+		}
+	}
 	s.rank = rankOf(s)
 	sort.SliceStable(s.keys, func(i, j int) bool { return s.keyRank(s.keys[i]) < s.keyRank(s.keys[j]) })
 }

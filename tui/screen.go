@@ -1,15 +1,11 @@
 package tui
 
-// screen is one of the monitor's screens. A further one is a file of its own
-// and a line in screens.
-type screen struct {
-	name string
-	draw func(st *state, c *canvas, l *layout)
-}
+// screen draws what is between the header and the footer. A further screen is
+// a file of its own and a line in screens.
+type screen func(st *state, c *canvas, l *layout)
 
-// screens lists the screens in the order of their numbers. Tabs are drawn only
-// where there is more than one.
-var screens = []screen{{"Services", drawServicesScreen}}
+// screens lists the screens in the order of their numbers.
+var screens = []screen{drawServicesScreen}
 
 // draw draws the whole frame.
 func (st *state) draw() *canvas {
@@ -24,7 +20,7 @@ func (st *state) draw() *canvas {
 		st.drawHeader(c, l.header)
 		st.drawStatus(c, l.status)
 		c.lines(l.banner, l.banners, 0)
-		screens[0].draw(st, c, &l)
+		screens[0](st, c, &l)
 		st.drawFooter(c, l.footer)
 		if st.scene != nil {
 			if _, old := st.scene.old(st.now); old {
@@ -43,39 +39,6 @@ func (st *state) draw() *canvas {
 
 // view is the frame as the terminal gets it.
 func (st *state) view() string { return st.draw().render(st.colour) }
-
-// drawServicesScreen draws screen 1: what is burning?
-func drawServicesScreen(st *state, c *canvas, l *layout) {
-	if st.scene == nil {
-		b := box{2, l.banner.y + 1, max(st.w-4, 0), max(st.h-l.banner.y-3, 0)}
-		c.lines(b, flow([]para{line(say(grey, "Waiting for the engine's first word."))}, b.w), 0)
-		return
-	}
-	if len(st.scene.services) == 0 {
-		b := box{2, l.banner.y + 1, max(st.w-4, 0), max(st.h-l.banner.y-3, 0)}
-		c.lines(b, flow(noServices, b.w), 0)
-		return
-	}
-	st.drawServices(c, l)
-	st.drawKeys(c, l)
-	st.drawTimeline(c, l)
-	st.drawChart(c, l)
-	st.drawWhy(c, l)
-}
-
-// noServices is what an empty config is answered with.
-var noServices = []para{
-	line(say(bold, "No services yet.")),
-	line(say(grey, "A service is one consumer of keys. This in keywheel.toml makes one:")),
-	line(),
-	line(say(plain, "[keys.main]")),
-	line(say(plain, `provider = "openai"`)),
-	line(say(plain, `secret   = "env:OPENAI_API_KEY"`)),
-	line(say(plain, "[services.chat]")),
-	line(say(plain, `keys     = ["main"]`)),
-	line(),
-	line(say(grey, "The file is read again when it changes. "), say(bold, "keywheel init"), say(grey, " asks and writes it for you.")),
-}
 
 // drawTiny draws what fits where nothing fits: a line for each service that
 // needs a person.

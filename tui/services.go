@@ -2,6 +2,7 @@ package tui
 
 import (
 	"strconv"
+	"strings"
 
 	"keywheel/engine"
 	"keywheel/tui/chart"
@@ -25,37 +26,35 @@ func (st *state) drawServices(c *canvas, l *layout) {
 		return
 	}
 	rows := make([]*service, 0, len(st.rows))
-	long := 7
 	for _, name := range st.rows {
 		if s := st.scene.byName[name]; s != nil {
 			rows = append(rows, s)
-			long = max(long, cells(name))
 		}
 	}
-	t := table[*service]{cols: st.serviceColumns(min(long, 24)), rows: rows, id: func(s *service) string { return s.Name },
-		selected: st.service, focused: st.focus == paneServices, offset: st.offset[paneServices], zone: zoneService}
-	t.draw(c, in)
+	t := table[*service]{cols: st.serviceColumns(min(max(st.scene.long, 7), 24)), rows: rows, id: func(s *service) string { return s.Name },
+		selected: st.service, focused: st.focus == paneServices, offset: st.offset[paneServices], zone: zoneService, foot: !l.small}
+	t.draw(c, box{in.x, in.y, max(in.w-1, 0), in.h})
 }
 
 func (st *state) serviceColumns(long int) []column[*service] {
 	return []column[*service]{
 		{least: 4, cell: func(p *pen, s *service) {
 			k := s.look()
-			p.put(blue|bold, pick(s.Name == st.service, "▸ ", "  ")).put(k.ink, k.glyph)
+			p.put(pick(st.focus == paneServices, blue|bold, grey), pick(s.Name == st.service, "▸ ", "  ")).put(k.ink, k.glyph)
 		}},
 		{head: "SERVICE", least: min(long, 11), best: long, cell: func(p *pen, s *service) {
 			p.put(pick(s.Name == st.service, bold, plain), s.Name)
 		}},
-		{head: "KEY IN USE", least: 12, best: 16, gap: 1, drop: 1, cell: st.keyInUse},
-		{head: "QUOTA LEFT", least: 5, best: 14, gap: 1, cell: func(p *pen, s *service) { gaugeCell(p, s.pool, s.PerMin) }},
-		{head: "OF", least: 18, best: 26, gap: 2, drop: 7, cell: func(p *pen, s *service) {
-			if s.pool != nil {
-				p.put(grey, ofLimit(s.pool.amount, s.pool.unit, s.pool.per, s.pool.source)[len("of "):])
+		{head: "KEY IN USE", least: 12, best: 17, gap: 2, drop: 1, cell: st.keyInUse},
+		{head: "QUOTA LEFT", brief: "LEFT", least: 5, best: 14, gap: 1, grow: 1, cell: func(p *pen, s *service) {
+			if !s.Planned {
+				gaugeCell(p, s.pool)
 			}
 		}},
-		{head: "BURN", least: 8, best: 16, gap: 1, drop: 4, cell: func(p *pen, s *service) { st.burnCell(p, s.Series, st.scene.top) }},
+		{head: "OF", least: 22, best: 26, gap: 2, spare: true, drop: 7, cell: func(p *pen, s *service) { ofCell(p, s.pool) }},
+		{head: "BURN", least: 8, best: 12, gap: 1, drop: 4, cell: func(p *pen, s *service) { st.burnCell(p, s.Series, st.scene.top) }},
 		{head: "RUNWAY", least: 6, gap: 1, right: true, cell: st.runwayCell},
-		{head: "FAILED", least: 7, best: 20, gap: 2, drop: 3, cell: func(p *pen, s *service) {
+		{head: "FAILED", least: 7, best: 16, gap: 2, drop: 3, cell: func(p *pen, s *service) {
 			failureCell(p, s.Verdicts, recent(s.Failed))
 		}},
 		{head: "KEYS", least: 5, gap: 1, drop: 2, right: true, cell: func(p *pen, s *service) {
@@ -63,7 +62,10 @@ func (st *state) serviceColumns(long int) []column[*service] {
 			if s.Usable < len(s.keys) {
 				k = yellow
 			}
-			if s.Usable == 0 && !s.Planned {
+			switch {
+			case s.Planned:
+				k = grey
+			case s.Usable == 0:
 				k = red
 			}
 			text := strconv.Itoa(s.Usable) + "/" + strconv.Itoa(len(s.keys))
@@ -72,7 +74,7 @@ func (st *state) serviceColumns(long int) []column[*service] {
 			}
 			p.right(k, text)
 		}},
-		{head: "LAST ROTATION", least: 16, best: 20, grow: 1, gap: 2, drop: 6, cell: st.lastRotation},
+		{head: "LAST ROTATION", least: 16, best: 26, grow: 3, gap: 2, spare: true, drop: 6, cell: st.lastRotation},
 	}
 }
 
@@ -105,13 +107,16 @@ func (st *state) keyInUse(p *pen, s *service) {
 	}
 }
 
-// keyName writes a key's name with the mark of its secret; the name gives way.
+// keyName writes a key's name with the mark of its secret. Where both do not
+// fit, the mark goes; where the name does not, it is shortened and the mark
+// tells it from others.
 func (st *state) keyName(p *pen, k ink, name string) {
 	m := ""
 	if key := st.scene.keys[name]; key != nil {
 		m = mark(key.Fingerprint)
 	}
-	if m == "" || p.room() < 10 {
+	w := cells(name)
+	if m == "" || p.room() < 10 || w <= p.room() && w+1+cells(m) > p.room() {
 		p.put(k, name)
 		return
 	}
@@ -122,9 +127,8 @@ func (st *state) keyName(p *pen, k ink, name string) {
 	p.gap(1).put(grey, m)
 }
 
-// gaugeCell draws what is left of a limit as a line and a number; where there
-// is no limit, the requests per minute, quietly.
-func gaugeCell(p *pen, q *pool, perMin float64) {
+// gaugeCell draws what is left of a limit as a line and a number.
+func gaugeCell(p *pen, q *pool) {
 	room := p.room()
 	if q == nil {
 		if room >= 9 {
@@ -141,6 +145,18 @@ func gaugeCell(p *pen, q *pool, perMin float64) {
 		p.put(k, left).put(grey, rail)
 	}
 	p.right(k, percent(f))
+}
+
+// ofCell says what the limit is that the gauge is of, in as many words as fit.
+func ofCell(p *pen, q *pool) {
+	if q == nil {
+		return
+	}
+	text := ofLimit(q.amount, q.unit, q.per, q.source)
+	if cells(text)-len("of ") > p.room() {
+		text = ofLimit(q.amount, q.unit, q.per, "")
+	}
+	p.put(grey, strings.TrimPrefix(text, "of "))
 }
 
 func (st *state) burnCell(p *pen, series []int, top int) {

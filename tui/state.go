@@ -116,7 +116,8 @@ func (st *state) arrange() {
 
 func (st *state) arrangeTimeline() {
 	st.timeline = st.timeline[:0:0]
-	following := st.event == 0 || st.offset[paneTimeline] == 0 && st.focus != paneTimeline
+	// Who does not look into the past sees the newest.
+	following := st.event == 0 || st.focus != paneTimeline
 	found := false
 	for i := len(st.events) - 1; i >= 0; i-- {
 		ev := &st.events[i]
@@ -215,10 +216,10 @@ func (st *state) choose(id paneID, i int) {
 
 func eventName(ev *engine.Event) string { return strconv.FormatUint(ev.Seq, 10) }
 
-// trace is how a service's pool went down while the monitor watched.
+// trace is how a service's quota went down while the monitor watched.
 type trace struct {
-	unit, per, model string
-	points           []sample
+	of     string // which limit, and whose
+	points []sample
 }
 
 type sample struct {
@@ -238,14 +239,14 @@ func (st *state) remember(sc *scene) {
 	}
 	for i := range sc.services {
 		s := &sc.services[i]
-		p := s.pool
+		p := s.burning
 		if p == nil {
 			delete(st.traces, s.Name)
 			continue
 		}
 		t := st.traces[s.Name]
-		if t == nil || t.unit != p.unit || t.per != p.per || t.model != p.model {
-			t = &trace{unit: p.unit, per: p.per, model: p.model}
+		if of := s.burner + " " + p.unit + " " + p.per + " " + p.model; t == nil || t.of != of {
+			t = &trace{of: of}
 			st.traces[s.Name] = t
 		}
 		if n := len(t.points); n > 0 && sc.snap.At.Sub(t.points[n-1].at) < traceEvery {

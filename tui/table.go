@@ -6,6 +6,8 @@ import "slices"
 // it draws its part of a row.
 type column[R any] struct {
 	head string
+	// brief is the heading where the other does not fit.
+	brief string
 	// least is the width below which it is left out, best what it gets when
 	// there is room; a column that grows shares what remains.
 	least, best, grow int
@@ -13,18 +15,25 @@ type column[R any] struct {
 	// drop orders the columns that go when there is no room, the highest first;
 	// 0 never goes.
 	drop int
+	// spare columns are there only when all others have what they want.
+	spare bool
 	// gap is what keeps it from the column before it.
 	gap  int
 	cell func(p *pen, row R)
 }
+
+// dropLevels is how many orders of dropping there are.
+const dropLevels = 10
 
 // fit says how wide each column is in a room; 0 is left out.
 func fit[R any](cols []column[R], room int) []int {
 	w := make([]int, len(cols))
 	used := 0
 	for i, c := range cols {
-		w[i] = c.least
-		used += c.least + c.gap
+		if !c.spare {
+			w[i] = c.least
+			used += c.least + c.gap
+		}
 	}
 	for used > room {
 		out := -1
@@ -39,14 +48,30 @@ func fit[R any](cols []column[R], room int) []int {
 		used -= w[out] + cols[out].gap
 		w[out] = 0
 	}
-	left := room - used
+	wants := 0
 	for i, c := range cols {
-		if w[i] == 0 {
-			continue
+		if w[i] > 0 {
+			wants += c.gap + max(c.best, c.least)
 		}
-		more := min(max(c.best-w[i], 0), max(left, 0))
-		w[i] += more
-		left -= more
+	}
+	for drop := range dropLevels {
+		for i, c := range cols {
+			if c.spare && c.drop == drop && wants+c.gap+c.least <= room {
+				w[i] = c.least
+				used += c.gap + c.least
+				wants += c.gap + max(c.best, c.least)
+			}
+		}
+	}
+	left := room - used
+	for drop := range dropLevels {
+		for i, c := range cols {
+			if w[i] > 0 && c.drop == drop {
+				more := min(max(c.best-w[i], 0), max(left, 0))
+				w[i] += more
+				left -= more
+			}
+		}
 	}
 	share := 0
 	for i, c := range cols {
@@ -78,6 +103,8 @@ type table[R any] struct {
 	offset  int
 	zone    zoneKind
 	bare    bool // no headings
+	// foot is true when a border below can bear how many rows are hidden.
+	foot bool
 }
 
 // draw draws the table and returns how many rows it had room for.
@@ -89,10 +116,14 @@ func (t *table[R]) draw(c *canvas, b box) int {
 	top := 0
 	if !t.bare && b.h > 1 {
 		t.each(b, 0, c, widths, func(p *pen, col *column[R]) {
+			head := col.head
+			if col.brief != "" && len(head) > p.room() {
+				head = col.brief
+			}
 			if col.right {
-				p.right(grey, col.head)
+				p.right(grey, head)
 			} else {
-				p.put(grey, col.head)
+				p.put(grey, head)
 			}
 		})
 		top = 1
@@ -105,9 +136,9 @@ func (t *table[R]) draw(c *canvas, b box) int {
 		t.each(b, line, c, widths, func(p *pen, col *column[R]) { col.cell(p, row) })
 		c.zone(zone{box{b.x, b.y + line, b.w, 1}, t.zone, t.id(row)})
 	}
-	if hidden := len(t.rows) - from - room; hidden > 0 && b.w > 24 && room > 1 {
+	if hidden := len(t.rows) - from - room; hidden > 0 && t.foot {
 		text := " ↓ " + grouped(hidden) + " more "
-		c.put(b.x+b.w-cells(text)-1, b.y+b.h-1, b.w, grey, text)
+		c.put(b.x+b.w-cells(text)-1, b.y+b.h, b.w, grey, text)
 	}
 	return room
 }

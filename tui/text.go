@@ -19,11 +19,26 @@ func isPlain(text string) bool {
 	return true
 }
 
+// symbols is how many runes text has if each is printable ASCII or one of the
+// signs that the monitor draws with, all one cell wide; else 0.
+func symbols(text string) (n int) {
+	for _, r := range text {
+		switch {
+		case r >= 0x20 && r < 0x7f, r >= 0x2500 && r <= 0x25fc, r >= 0x2800 && r <= 0x28ff, r >= 0x2190 && r <= 0x2193,
+			r == '·', r == '—', r == '…', r == '✓', r == '✗', r == '⊗', r == '⊘', r == '⌁', r == '↻', r == '↵':
+			n++
+		default:
+			return 0
+		}
+	}
+	return n
+}
+
 // clean makes text from outside harmless: escape sequences, control and
 // invisible characters (among them those that turn the direction of writing)
 // are taken out; tabs and line ends become spaces.
 func clean(text string) string {
-	if isPlain(text) {
+	if isPlain(text) || symbols(text) > 0 {
 		return text
 	}
 	harmless := true
@@ -59,6 +74,9 @@ func cells(text string) int {
 	if isPlain(text) {
 		return len(text)
 	}
+	if n := symbols(text); n > 0 {
+		return n
+	}
 	return ansi.StringWidth(clean(text))
 }
 
@@ -73,9 +91,14 @@ type span struct {
 type para struct {
 	label string
 	spans []span
+	// key labels are keys to press: they stand out.
+	key bool
 }
 
 func line(spans ...span) para { return para{spans: spans} }
+
+// fact is a paragraph with a label.
+func fact(label string, spans ...span) para { return para{label: label, spans: spans} }
 
 func say(k ink, text string) span { return span{k, text} }
 
@@ -87,27 +110,38 @@ func width(spans []span) (n int) {
 	return n
 }
 
-// wrap breaks spans into lines of at most room cells, at spaces where it can.
+// wrap breaks spans into lines of at most room cells, at spaces where it can;
+// a span that ends in a no-break space stays with the next.
 func wrap(spans []span, room int) [][]span {
 	room = max(room, 1)
 	if width(spans) <= room {
 		return [][]span{spans}
 	}
+	if n := len(spans); n > 0 {
+		spans = append(spans[:n-1:n-1], span{spans[n-1].ink, strings.TrimRight(spans[n-1].s, " ")})
+	}
 	var lines [][]span
 	var now []span
 	used := 0
 	flush := func() {
+		if n := len(now); n > 0 {
+			now[n-1].s = strings.TrimRight(now[n-1].s, " ")
+		}
 		lines = append(lines, now)
 		now, used = nil, 0
 	}
-	for _, sp := range spans {
+	for i, sp := range spans {
 		rest := clean(sp.s)
 		for rest != "" {
 			word := nextWord(rest)
 			rest = rest[len(word):]
 			w := cells(word)
 			bare := cells(strings.TrimRight(word, " "))
-			if used > 0 && used+bare > room {
+			glued := bare
+			if strings.HasSuffix(word, "\u00a0") && i+1 < len(spans) {
+				glued += cells(strings.TrimRight(nextWord(clean(spans[i+1].s)), " "))
+			}
+			if used > 0 && used+glued > room {
 				flush()
 			}
 			if used == 0 && len(lines) > 0 {
@@ -175,7 +209,7 @@ func flow(paras []para, room int) [][]span {
 		if hang > 0 && room-hang < 16 {
 			hang = min(2, max(room-1, 0))
 			if p.label != "" {
-				p.spans = append([]span{{grey, p.label + "  "}}, p.spans...)
+				p.spans = append([]span{{pick(p.key, bold, grey), p.label + "  "}}, p.spans...)
 				p.label = ""
 			}
 		}
@@ -185,7 +219,7 @@ func flow(paras []para, room int) [][]span {
 				if i == 0 {
 					label = p.label
 				}
-				l = append([]span{{grey, pad(label, hang)}}, l...)
+				l = append([]span{{pick(p.key, bold, grey), pad(label, hang)}}, l...)
 			}
 			lines = append(lines, l)
 		}

@@ -31,14 +31,14 @@ func (st *state) drawTimeline(c *canvas, l *layout) {
 		if i > 100 {
 			break
 		}
-		long = max(long, cells(st.events[n].Service))
+		long = max(long, cells(eventAbout(&st.events[n])))
 	}
 	long = min(long, 16)
 	rows := make([]*engine.Event, len(st.timeline))
 	for i, n := range st.timeline {
 		rows[i] = &st.events[n]
 	}
-	t := table[*engine.Event]{rows: rows, id: eventName, selected: "", offset: st.offset[paneTimeline], zone: zoneEvent, bare: true,
+	t := table[*engine.Event]{rows: rows, id: eventName, selected: "", offset: st.offset[paneTimeline], zone: zoneEvent, bare: true, foot: !l.small,
 		cols: []column[*engine.Event]{
 			{least: 2, cell: func(p *pen, ev *engine.Event) {
 				if st.focus == paneTimeline && ev.Seq == st.event {
@@ -51,23 +51,36 @@ func (st *state) drawTimeline(c *canvas, l *layout) {
 				p.put(k.ink, k.glyph)
 			}},
 			{least: min(long, 8), best: long, gap: 1, drop: 1, cell: func(p *pen, ev *engine.Event) {
-				p.put(pick(ev.Service == st.service && ev.Service != "", bold, plain), ev.Service)
+				p.put(pick(ev.Service == st.service && ev.Service != "", bold, plain), eventAbout(ev))
 			}},
-			{least: 8, grow: 1, gap: 2, cell: func(p *pen, ev *engine.Event) { p.spans(eventText(ev)) }},
+			{least: 8, grow: 1, gap: 2, cell: func(p *pen, ev *engine.Event) { p.spans(eventText(ev, false)) }},
 		}}
 	t.draw(c, in)
 }
 
-// eventText is an event in a line, with the key it is about and who did it.
-func eventText(ev *engine.Event) []span {
+// eventAbout is what an event is about: a service, or a key for all it serves.
+func eventAbout(ev *engine.Event) string {
+	if ev.Service != "" {
+		return ev.Service
+	}
+	return ev.Key
+}
+
+// eventText is an event in a line, with the key it is about, where that has not
+// been said, and who did it.
+func eventText(ev *engine.Event, named bool) []span {
 	out := make([]span, 0, 4)
-	if ev.Key != "" && !strings.Contains(ev.Text, ev.Key) {
+	text := ev.Text
+	if ev.Service == "" {
+		text = strings.TrimPrefix(text, ev.Key+": ")
+	}
+	if ev.Key != "" && (named || ev.Service != "") && !strings.Contains(text, ev.Key) {
 		out = append(out, span{plain, ev.Key + "  "})
 	}
-	if change, cause, ok := strings.Cut(ev.Text, "  "); ok && ev.Kind == engine.EventRotation {
+	if change, cause, ok := strings.Cut(text, "  "); ok && ev.Kind == engine.EventRotation {
 		out = append(out, span{plain, change}, span{grey, "  " + cause})
 	} else {
-		out = append(out, span{plain, ev.Text})
+		out = append(out, span{plain, text})
 	}
 	if ev.By != "" && ev.By != "engine" {
 		out = append(out, span{blue, "  by " + ev.By})

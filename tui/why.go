@@ -3,7 +3,6 @@ package tui
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"keywheel/engine"
@@ -20,6 +19,16 @@ func (st *state) drawWhy(c *canvas, l *layout) {
 	in := frame{title: title, note: "w in full"}.draw(c, b)
 	in.x, in.w = in.x+1, max(in.w-2, 0)
 	list := flow(paras, in.w)
+	if st.focus == paneServices {
+		if s := st.selected(); s != nil {
+			if all := flow(st.serviceStory(s), in.w); len(all) <= in.h {
+				list = all
+			}
+		}
+	}
+	if len(list) > in.h {
+		list = slices.DeleteFunc(list, func(l []span) bool { return width(l) == 0 })
+	}
 	n := c.lines(in, list, 0)
 	if n < len(list) && n > 0 {
 		c.clear(box{in.x, in.y + n - 1, in.w, 1})
@@ -75,7 +84,7 @@ func (st *state) whyRotation(r *engine.Rotation) []para {
 	head := line(say(bold, r.Service+"  "), say(plain, st.named(r.From)), say(blue, " → "), say(k, st.named(to)),
 		say(grey, "   "+st.stamp(r.At)+", "+st.ago(r.At)))
 	paras := []para{head, line()}
-	add := func(label string, spans ...span) { paras = append(paras, para{label, spans}) }
+	add := func(label string, spans ...span) { paras = append(paras, fact(label, spans...)) }
 	cause := []span{{causeInk(r.Verdict), r.Cause}}
 	if r.By != "" && r.By != "engine" {
 		cause = append(cause, span{blue, "  by " + r.By})
@@ -168,22 +177,24 @@ func evidenceParas(e *engine.Evidence) []para {
 	var paras []para
 	if e.Code != "" || e.Message != "" {
 		said := strings.TrimSpace(e.Code + "  " + e.Message)
-		paras = append(paras, para{"said", []span{{plain, said}}})
+		paras = append(paras, fact("said", say(plain, said)))
 	}
-	if len(e.Headers) > 0 {
-		names := make([]string, 0, len(e.Headers))
-		for n := range e.Headers {
+	names := make([]string, 0, len(e.Headers))
+	for n := range e.Headers {
+		if !strings.EqualFold(n, "date") {
 			names = append(names, n)
 		}
-		slices.Sort(names)
-		var sp []span
-		for _, n := range names {
-			sp = append(sp, span{grey, n + ": "}, span{plain, e.Headers[n] + "   "})
-		}
-		paras = append(paras, para{"headers", sp})
+	}
+	slices.Sort(names)
+	var headers []span
+	for _, n := range names {
+		headers = append(headers, span{grey, n + ": "}, span{plain, e.Headers[n] + "   "})
+	}
+	if len(headers) > 0 {
+		paras = append(paras, fact("headers", headers...))
 	}
 	if e.Request != "" {
-		paras = append(paras, para{"request", []span{{grey, e.Request}}})
+		paras = append(paras, fact("request", say(grey, e.Request)))
 	}
 	return paras
 }
@@ -198,7 +209,7 @@ func (st *state) whyEvent(ev *engine.Event) []para {
 	if ev.Service != "" {
 		head = append(head, span{bold, ev.Service + "  "})
 	}
-	paras := []para{{"", append(head, eventText(ev)...)}, line(say(grey, st.stamp(ev.At)+", "+st.ago(ev.At)))}
+	paras := []para{line(append(head, eventText(ev, true)...)...), line(say(grey, st.stamp(ev.At)+", "+st.ago(ev.At)))}
 	if ev.Hold != nil {
 		paras = append(paras, line())
 		paras = append(paras, st.holdPara(ev.Hold)...)
@@ -232,10 +243,10 @@ func (st *state) holdPara(h *engine.HoldStatus) []para {
 		by = "engine"
 	}
 	paras := []para{
-		{"hold", what},
-		{"why", []span{{causeInk(h.Verdict), h.Why}, {grey, " " + evidenceWhere(&h.Evidence)}}},
-		{"since", []span{{plain, st.stamp(h.Since)}, {grey, ", " + st.ago(h.Since) + ", by "}, {plain, by}}},
-		{"ends", st.holdEnd(h)},
+		fact("hold", what...),
+		fact("why", say(causeInk(h.Verdict), h.Why), say(grey, " "+evidenceWhere(&h.Evidence))),
+		fact("since", say(plain, st.stamp(h.Since)), say(grey, ", "+st.ago(h.Since)+", by "), say(plain, by)),
+		fact("ends", st.holdEnd(h)...),
 	}
 	return append(paras, evidenceParas(&h.Evidence)...)
 }
@@ -260,138 +271,4 @@ func (st *state) holdEnd(h *engine.HoldStatus) []span {
 		out = append(out, span{plain, "when a person acts"})
 	}
 	return append(out, span{grey, "; "}, span{bold, letter}, span{grey, word})
-}
-
-// whySelection is what w shows: of a service its last rotation and how it
-// stands, of a key its holds, of an event the event.
-func (st *state) whySelection(focus paneID, name string, seq uint64) (paras []para) {
-	switch focus {
-	case paneTimeline:
-		for i := range st.events {
-			if st.events[i].Seq == seq {
-				return st.whyEvent(&st.events[i])
-			}
-		}
-	case paneKeys:
-		if k := st.scene.keys[name]; k != nil {
-			return st.keyStory(k)
-		}
-	default:
-		if s := st.scene.byName[name]; s != nil {
-			return st.serviceStory(s)
-		}
-	}
-	return []para{line(say(grey, "It is no longer there."))}
-}
-
-func (st *state) serviceStory(s *service) []para {
-	var paras []para
-	if s.rank == rankDown {
-		paras = append(paras, st.downBanner(s, 0), line())
-	}
-	if s.incident != nil {
-		paras = append(paras, line(say(red|bold, "▲ "+s.Provider+" incident: "), say(plain, s.incident.What),
-			say(grey, ". No key blamed; rotating will not help.")), line())
-	}
-	if s.LastRotation != nil {
-		paras = append(paras, st.whyRotation(s.LastRotation)...)
-	} else {
-		paras = append(paras, line(say(plain, st.noRotation(s))))
-	}
-	held := 0
-	for _, k := range s.keys {
-		if k.State == engine.Active {
-			continue
-		}
-		if held == 0 {
-			paras = append(paras, line(), line(say(bold, "Keys that cannot serve now")))
-		}
-		if held++; held > 12 {
-			paras = append(paras, line(say(grey, "and more: "+stateCounts(s))))
-			break
-		}
-		look := lookOf(k.State)
-		text := []span{{look.ink, look.glyph + " "}, {plain, k.Name + "  "}, {look.ink, k.State.String()}}
-		if k.Until != nil {
-			text = append(text, span{grey, ", back in " + countdown(st.until(*k.Until))})
-		}
-		paras = append(paras, line(append(text, span{grey, "  " + k.Reason})...))
-	}
-	if r := st.runway(s); len(r) > 0 {
-		paras = append(paras, line())
-		paras = append(paras, r...)
-	}
-	var facts []span
-	for _, f := range [][2]string{{"project ", s.Project}, {"purpose ", s.Purpose}, {"provider ", s.Provider}, {"strategy ", s.Strategy}} {
-		if f[1] != "" {
-			facts = append(facts, span{grey, f[0]}, span{plain, f[1] + "   "})
-		}
-	}
-	facts = append(facts, span{grey, "rotations "}, span{plain, grouped(s.Rotations) + "   "},
-		span{grey, "requests "}, span{plain, grouped(s.Requests)})
-	return append(paras, line(), line(facts...))
-}
-
-// keyStory is a key in full: holds, limits, what was answered.
-func (st *state) keyStory(k *engine.KeyStatus) []para {
-	look := st.keyLook(k)
-	paras := []para{line(say(look.ink, look.glyph+" "), say(bold, k.Name+" "), say(grey, mark(k.Fingerprint)+"  "),
-		say(lookOf(k.State).ink, k.State.String()), say(grey, pick(k.Draining, "  draining", "")+pick(k.Trial, "  trial", ""))), line()}
-	add := func(label string, spans ...span) { paras = append(paras, para{label, spans}) }
-	if len(k.Holds) == 0 {
-		add("hold", say(grey, "none: it can serve"))
-	}
-	paras = append(paras, st.holdParas(k)...)
-	paras = append(paras, line())
-	for i := range k.Limits {
-		l := &k.Limits[i]
-		label := pick(i == 0, "limits", " ")
-		f := 0.0
-		if l.Amount > 0 {
-			f = l.Remaining / l.Amount
-		}
-		text := []span{{quotaInk(f), percent(f)}, {plain, " " + ofLimit(l.Amount, l.Unit, l.Per, l.Source)}}
-		if l.Model != "" {
-			text = append(text, span{grey, " for " + l.Model})
-		}
-		if l.Scope != "" && l.Scope != "key" {
-			text = append(text, span{grey, ", of its " + l.Scope})
-		}
-		if l.ResetsAt != nil {
-			text = append(text, span{grey, ", resets " + st.at(*l.ResetsAt)})
-		}
-		if l.RunsOutAt != nil {
-			text = append(text, span{amber, ", runs out " + st.at(*l.RunsOutAt)})
-		}
-		add(label, text...)
-	}
-	if len(k.Limits) == 0 {
-		add("limits", say(grey, "none known"))
-	}
-	answers := []span{{plain, grouped(k.Verdicts.OK)}, {grey, " ok"}}
-	for _, t := range tallies(k.Verdicts) {
-		if t.n > 0 {
-			answers = append(answers, span{grey, " · "}, span{t.ink, t.code + " "}, span{plain, grouped(t.n)})
-		}
-	}
-	if n := k.Verdicts.ClientError; n > 0 {
-		answers = append(answers, span{grey, " · client errors "}, span{plain, grouped(n)})
-	}
-	if k.LastFailure != nil {
-		answers = append(answers, span{grey, ", last failure " + st.ago(*k.LastFailure)})
-	}
-	add("answers", answers...)
-	add("now", say(plain, rate(k.PerMin)), say(grey, ", "+strconv.Itoa(k.InFlight)+" in flight"))
-	if k.InputTokens+k.OutputTokens > 0 || k.CostUSD > 0 {
-		add("used", say(plain, compact(float64(k.InputTokens))), say(grey, " tokens in, "), say(plain, compact(float64(k.OutputTokens))),
-			say(grey, " out, "), say(plain, compact(float64(k.CachedTokens))), say(grey, " cached"),
-			say(plain, pick(k.CostUSD > 0, "   $"+strconv.FormatFloat(k.CostUSD, 'f', 2, 64), "")))
-	}
-	add("serves", say(plain, strings.Join(k.Services, ", ")))
-	for _, f := range [][2]string{{"provider", k.Provider}, {"account", k.Account}, {"secret", k.Ref}, {"scopes", strings.Join(k.Scopes, ", ")}} {
-		if f[1] != "" {
-			add(f[0], say(grey, f[1]))
-		}
-	}
-	return paras
 }

@@ -1,0 +1,340 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"keywheel/engine"
+)
+
+// noon is when all fixtures take place.
+var noon = time.Date(2026, 3, 14, 14, 11, 7, 0, time.UTC)
+
+var midnight = time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC)
+
+func ptr[T any](v T) *T { return &v }
+
+func after(d time.Duration) *time.Time { return ptr(noon.Add(d)) }
+
+// fake is a Source that shows what it is told and remembers what it is asked.
+type fake struct {
+	mu     sync.Mutex
+	snap   engine.Snapshot
+	events []engine.Event
+	did    []engine.Action
+	err    error
+}
+
+func (f *fake) Snapshot() engine.Snapshot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.snap
+}
+
+func (f *fake) Events(after uint64) (list []engine.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, ev := range f.events {
+		if ev.Seq > after {
+			list = append(list, ev)
+		}
+	}
+	return list
+}
+
+func (f *fake) Do(a engine.Action) (engine.Result, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.did = append(f.did, a)
+	if f.err != nil {
+		return engine.Result{}, f.err
+	}
+	return engine.Result{Text: fmt.Sprintf("%s %s%s", a.Verb, a.Service, a.Key), Undoable: a.Verb != engine.VerbUndo}, nil
+}
+
+// key makes a key that serves.
+func key(name, provider, fingerprint string, more ...func(*engine.KeyStatus)) engine.KeyStatus {
+	k := engine.KeyStatus{Name: name, Provider: provider, Fingerprint: fingerprint + "00112233", Account: provider + "-main",
+		Ref: "env:FAKE_" + provider, State: engine.Active, Requests: 1200, PerMin: 40, BucketS: 5,
+		Verdicts: engine.Verdicts{OK: 1190}, Series: wave(24, 4)}
+	for _, f := range more {
+		f(&k)
+	}
+	return k
+}
+
+func limited(amount, left, burn float64) func(*engine.KeyStatus) {
+	return func(k *engine.KeyStatus) {
+		l := engine.LimitStatus{Unit: "tokens", Per: "day", Amount: amount, Remaining: left, Used: amount - left,
+			ResetsAt: &midnight, Scope: "key", Source: "config", BurnPerMin: burn}
+		if burn > 0 {
+			if d := time.Duration(left / burn * float64(time.Minute)); noon.Add(d).Before(midnight) {
+				l.RunwayS, l.RunsOutAt = ptr(d.Seconds()), after(d)
+			}
+		}
+		k.Limits = append(k.Limits, l)
+	}
+}
+
+func held(state engine.State, kind engine.Kind, why string, since time.Duration, until *time.Time) func(*engine.KeyStatus) {
+	return func(k *engine.KeyStatus) {
+		at := noon.Add(-since)
+		k.State, k.Reason, k.Since, k.Until = state, why, &at, until
+		by := "engine"
+		if state == engine.Disabled {
+			by = "you"
+		}
+		h := engine.HoldStatus{Verdict: kind, State: state, Why: why, Since: at, Until: until, By: by}
+		if kind == engine.RateLimited {
+			h.Evidence = engine.Evidence{Status: 429, Method: "POST", Path: "/v1/messages", TookMS: 214, Code: "rate_limit_error",
+				Message: "Number of requests has exceeded your limit", Headers: map[string]string{"retry-after": "60", "x-ratelimit-remaining": "0"}}
+		}
+		k.Holds = append(k.Holds, h)
+	}
+}
+
+func failing(v engine.Verdicts) func(*engine.KeyStatus) {
+	return func(k *engine.KeyStatus) {
+		v.OK = k.Verdicts.OK
+		k.Verdicts, k.Failures, k.LastFailure = v, v.Failed(), after(-30*time.Second)
+	}
+}
+
+func busy(n int) func(*engine.KeyStatus) { return func(k *engine.KeyStatus) { k.InFlight = n } }
+
+func wave(n, high int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = high * (3 + (i*i*7+i*3)%5) / 8
+	}
+	return out
+}
+
+// svc makes a service of keys that are in the snapshot.
+func svc(name, provider, strategy string, keys ...string) engine.ServiceStatus {
+	return engine.ServiceStatus{Name: name, Provider: provider, Strategy: strategy, Health: engine.HealthOK, Keys: keys,
+		Requests: 4000, PerMin: 200, BucketS: 5, Series: wave(48, 18), Failed: make([]int, 48)}
+}
+
+// finish fills in what the engine derives.
+func finish(snap engine.Snapshot) engine.Snapshot {
+	byName := map[string]*engine.KeyStatus{}
+	for i := range snap.Keys {
+		byName[snap.Keys[i].Name] = &snap.Keys[i]
+	}
+	for i := range snap.Services {
+		s := &snap.Services[i]
+		bad := false
+		for _, n := range append(append([]string{}, s.Keys...), s.Fallback...) {
+			k := byName[n]
+			k.Services = append(k.Services, s.Name)
+			if k.Usable() {
+				s.Usable++
+				if s.KeyInUse == "" {
+					s.KeyInUse = n
+				}
+			} else {
+				bad = true
+			}
+			v := k.Verdicts
+			s.Verdicts.OK += v.OK
+			s.Verdicts.RateLimited += v.RateLimited
+			s.Verdicts.QuotaExhausted += v.QuotaExhausted
+			s.Verdicts.InvalidKey += v.InvalidKey
+			s.Verdicts.UpstreamFault += v.UpstreamFault
+		}
+		if bad {
+			s.Health = engine.HealthDegraded
+			s.Failed[47] = 2
+		}
+		if s.Usable == 0 && !s.Planned {
+			s.Health, s.KeyInUse = engine.HealthDown, ""
+		}
+	}
+	return snap
+}
+
+func proxy() engine.ProxyStatus {
+	return engine.ProxyStatus{Listen: "127.0.0.1:5399", InFlight: 12, Requests: 91234, Absorbed: 214, PerS: 42, P95MS: 1210}
+}
+
+// healthy is an afternoon on which nothing is wrong.
+func healthy() engine.Snapshot {
+	return finish(engine.Snapshot{Version: 1, At: noon, Proxy: proxy(), LastSeq: 2, Undo: "rotated openai prod-2 → prod-3",
+		Keys: []engine.KeyStatus{
+			key("prod-1", "openai", "1111", limited(1e6, 640e3, 120)),
+			key("prod-2", "openai", "2222", limited(1e6, 610e3, 120)),
+			key("prod-3", "openai", "9f2a", limited(1e6, 700e3, 120), busy(4)),
+			key("main", "openrouter", "e810"),
+			key("bot-4", "github", "11fe", func(k *engine.KeyStatus) {
+				k.Limits = []engine.LimitStatus{{Unit: "requests", Per: "1h", Amount: 5000, Remaining: 4400, ResetsAt: after(21 * time.Minute), Source: "header", BurnPerMin: 12}}
+			}),
+			key("bot-5", "github", "22fe"),
+			key("wallet", "deepseek", "0b0b", func(k *engine.KeyStatus) {
+				k.Limits = []engine.LimitStatus{{Unit: "usd", Amount: 50, Remaining: 12.4, Source: "balance", Scope: "account", BurnPerMin: 0.003}}
+				k.Account = "a1"
+			}),
+		},
+		Services: []engine.ServiceStatus{
+			svc("openai", "openai", engine.RoundRobin, "prod-1", "prod-2", "prod-3"),
+			svc("openrouter", "openrouter", engine.RoundRobin, "main"),
+			svc("github", "github", engine.Failover, "bot-4", "bot-5"),
+			svc("deepseek", "deepseek", engine.Failover, "wallet"),
+		}})
+}
+
+func quiet() []engine.Event {
+	return []engine.Event{
+		{Seq: 1, At: noon.Add(-40 * time.Minute), Kind: engine.EventRecovered, Key: "prod-1", State: engine.Active, By: "engine", Text: "recovered after 3m04s: a trial request succeeded"},
+		{Seq: 2, At: noon.Add(-4 * time.Minute), Kind: engine.EventOperator, Service: "openai", State: engine.Active, By: "you", Text: "rotated openai prod-2 → prod-3"},
+	}
+}
+
+// trouble is 3 a.m.: one service down, one incident, one that hangs on its
+// last key, one that runs out, names in Chinese.
+func trouble() engine.Snapshot {
+	mistral := svc("mistral", "mistral", engine.RoundRobin, "mi-1", "mi-2", "mi-3")
+	mistral.DownSince, mistral.FirstBack, mistral.Refused = after(-134*time.Second), after(12*time.Minute+40*time.Second), 37
+	mistral.LastRotation = &engine.Rotation{At: noon.Add(-134 * time.Second), Service: "mistral", From: "mi-3", Cause: "402 quota exhausted", Verdict: engine.QuotaExhausted,
+		Rule: "code insufficient_quota", Outcome: "the client was told: no usable key", Next: "mi-3 returns at 14:23:47, in 12:40", By: "engine"}
+	anthropic := svc("anthropic", "anthropic", engine.Failover, "team-a", "team-b", "team-c", "legacy")
+	anthropic.LastRotation = whyRotation()
+	anthropic.Pinned, anthropic.PinnedUntil = "", nil
+	video := svc("video-proxy", "aimlapi", engine.RoundRobin, "vid-1", "vid-2")
+	video.Purpose = "video generation"
+	shared := svc("librechat-ui", "aimlapi", engine.RoundRobin, "vid-1", "spare")
+	shared.Pinned, shared.PinnedUntil = "vid-1", after(42*time.Minute)
+	glm := svc("智谱-对话", "zhipu", engine.RoundRobin, "主钥匙", "glm-2", "glm-3")
+	later := svc("later", "openai", engine.RoundRobin, "spare")
+	later.Planned = true
+	gemini := svc("gemini", "gemini", engine.RoundRobin, "free-1", "free-2", "free-3", "free-4")
+	gemini.Fallback = []string{"paid"}
+	snap := finish(engine.Snapshot{Version: 1, At: noon, Proxy: proxy(), LastSeq: 12, Undo: "disabled legacy",
+		Keys: []engine.KeyStatus{
+			key("mi-1", "mistral", "aa01", held(engine.Exhausted, engine.QuotaExhausted, "402 quota exhausted", 20*time.Minute, after(9*time.Hour)), limited(100e3, 0, 0)),
+			key("mi-2", "mistral", "aa02", held(engine.Revoked, engine.InvalidKey, "401 invalid key, confirmed by a test call", time.Hour, nil), limited(100e3, 40e3, 0)),
+			key("mi-3", "mistral", "aa03", held(engine.Exhausted, engine.QuotaExhausted, "402 quota exhausted", 134*time.Second, after(12*time.Minute+40*time.Second)), limited(100e3, 0, 0)),
+			key("team-a", "anthropic", "c41d", limited(1e6, 180e3, 4390), busy(12), failing(engine.Verdicts{RateLimited: 40, InvalidKey: 3, UpstreamFault: 2})),
+			key("team-b", "anthropic", "90ab", limited(1e6, 770e3, 0)),
+			key("team-c", "anthropic", "1c2d", limited(1e6, 640e3, 0), held(engine.Cooling, engine.RateLimited, "429 rate limited, retry-after 60s", 28*time.Second, after(32*time.Second)), failing(engine.Verdicts{RateLimited: 9})),
+			key("legacy", "anthropic", "ffe0", limited(1e6, 990e3, 0), held(engine.Disabled, engine.OK, "disabled by you", 69*time.Minute, nil)),
+			key("vid-1", "aimlapi", "d001", limited(2e6, 300e3, 900), busy(3)),
+			key("vid-2", "aimlapi", "d002", limited(2e6, 200e3, 900)),
+			key("spare", "aimlapi", "d003", held(engine.Missing, engine.OK, "env:SPARE_KEY is not set", 3*time.Hour, nil)),
+			key("主钥匙", "zhipu", "b001", limited(500e3, 450e3, 100)),
+			key("glm-2", "zhipu", "b002", limited(500e3, 420e3, 100), func(k *engine.KeyStatus) { k.Draining = true }),
+			key("glm-3", "zhipu", "b003", held(engine.Expired, engine.OK, "expired on 2026-03-01", 300*time.Hour, nil)),
+			key("free-1", "gemini", "7701"), key("free-2", "gemini", "7702"), key("free-3", "gemini", "7703"),
+			key("free-4", "gemini", "7704", held(engine.Failing, engine.UpstreamFault, "503 from upstream, 5 in 60s", 12*time.Second, nil), func(k *engine.KeyStatus) {
+				k.Holds[0].TrialAt, k.Trial = after(18*time.Second), false
+			}),
+			key("paid", "gemini", "77ff"),
+		},
+		Services:  []engine.ServiceStatus{anthropic, gemini, later, shared, mistral, video, glm},
+		Incidents: []engine.Incident{{Provider: "gemini", Since: noon.Add(-6 * time.Minute), What: "529", Keys: []string{"free-1", "free-2", "free-3", "free-4"}, Of: 5, Faults: 61}},
+	})
+	snap.Proxy.Failures = 41
+	return snap
+}
+
+func whyRotation() *engine.Rotation {
+	return &engine.Rotation{At: noon.Add(-16 * time.Second), Service: "anthropic", From: "team-c", To: "team-a", Cause: "429 rate limited", Verdict: engine.RateLimited,
+		Rule: "retry-after header: cool the key for as long as it says", By: "engine",
+		Evidence: engine.Evidence{Status: 429, Method: "POST", Path: "/v1/messages", TookMS: 214, Code: "rate_limit_error",
+			Headers: map[string]string{"retry-after": "60", "anthropic-ratelimit-requests-remaining": "0"}, Request: "t1d7sb8kar"},
+		Candidates: []engine.Candidate{
+			{Key: "team-a", Chosen: true, Why: "chosen: next under failover"},
+			{Key: "team-b", Why: "can serve; not its turn"},
+			{Key: "legacy", Why: "disabled by you"},
+		},
+		Outcome: "team-a answered 200 on attempt 2, 1.4s in all; the client saw no error", Next: "team-c returns at 14:11:39, in 0:32"}
+}
+
+func incidents() []engine.Event {
+	at := func(s int) time.Time { return noon.Add(-time.Duration(s) * time.Second) }
+	return []engine.Event{
+		{Seq: 1, At: at(29 * 3600), Kind: engine.EventUp, Service: "mistral", State: engine.Active, By: "engine", Text: "back after 3m04s: 1 of 3 keys usable"},
+		{Seq: 2, At: at(4900), Kind: engine.EventHold, Key: "mi-2", State: engine.Revoked, By: "engine", Text: "revoked: 401 invalid key, confirmed by a test call; a person must act"},
+		{Seq: 3, At: at(4140), Kind: engine.EventOperator, Key: "legacy", State: engine.Disabled, By: "you", Text: "disabled legacy"},
+		{Seq: 4, At: at(4000), Kind: engine.EventOperator, Service: "librechat-ui", Key: "vid-1", State: engine.Active, By: "amy", Text: "pinned librechat-ui to vid-1 for 2h"},
+		{Seq: 5, At: at(1500), Kind: engine.EventRecovered, Key: "主钥匙", State: engine.Active, By: "engine", Text: "recovered after 3m04s: a trial request succeeded"},
+		{Seq: 6, At: at(360), Kind: engine.EventIncident, Key: "gemini", State: engine.Failing, By: "engine", Text: "gemini: 529 on 4 of 5 keys. No key is blamed; rotating will not help"},
+		{Seq: 7, At: at(134), Kind: engine.EventRotation, Service: "mistral", Key: "mi-3", State: engine.Exhausted, By: "engine", Text: "mi-3 → none usable  402 quota exhausted"},
+		{Seq: 8, At: at(134), Kind: engine.EventDown, Service: "mistral", State: engine.Exhausted, By: "engine", Text: "down: no key can serve"},
+		{Seq: 9, At: at(97), Kind: engine.EventLow, Key: "team-a", State: engine.Active, By: "engine", Text: "below 20 % of 1M tokens a day"},
+		{Seq: 10, At: at(30), Kind: engine.EventProbe, Key: "mi-2", State: engine.Revoked, By: "engine", Text: "asking the provider whether the key is still valid"},
+		{Seq: 11, At: at(28), Kind: engine.EventHold, Key: "team-c", State: engine.Cooling, By: "engine", Text: "cooling: 429 rate limited; back in 0:60"},
+		{Seq: 12, At: at(16), Kind: engine.EventRotation, Service: "anthropic", Key: "team-c", State: engine.Cooling, By: "engine", Text: "team-c → team-a  429 rate limited", Rotation: whyRotation()},
+	}
+}
+
+// monitor is a model that shows a snapshot, without a terminal around it.
+func monitor(t testing.TB, w, h int, snap engine.Snapshot, events []engine.Event, env map[string]string) (*Model, *fake) {
+	t.Helper()
+	src := &fake{snap: snap, events: events}
+	m := New(src, Options{Own: true, Zone: time.UTC}, func(name string) string { return env[name] })
+	m.now = noon
+	m.Update(tea.WindowSizeMsg{Width: w, Height: h})
+	m.Update(fetch(src, 0)())
+	for name, t := range m.traces { // an hour of watching
+		p := m.scene.byName[name].burning
+		t.points = nil
+		for i := range 60 {
+			ago := time.Duration(60-i) * time.Minute
+			left := p.fraction() + p.burn*ago.Minutes()/max(p.amount, 1)
+			t.points = append(t.points, sample{noon.Add(-ago), min(left, 1)})
+		}
+	}
+	m.arrange()
+	return m, src
+}
+
+// press sends keys, as Bubble Tea names them, and carries out what they start.
+func press(m *Model, keys ...string) {
+	for _, k := range keys {
+		settle(m, keyMsg(k))
+	}
+}
+
+// settle gives a message to the model, and what comes of it, except ticks.
+func settle(m *Model, msg tea.Msg) {
+	_, cmd := m.Update(msg)
+	run(m, cmd)
+}
+
+func run(m *Model, cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	switch msg := cmd().(type) {
+	case nil, tea.QuitMsg, tea.SuspendMsg:
+	case tea.BatchMsg:
+		for _, c := range msg {
+			run(m, c)
+		}
+	default:
+		settle(m, msg)
+	}
+}
+
+var keyTypes = map[string]tea.KeyType{"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "shift+tab": tea.KeyShiftTab, "up": tea.KeyUp,
+	"down": tea.KeyDown, "left": tea.KeyLeft, "right": tea.KeyRight, "pgdown": tea.KeyPgDown, "pgup": tea.KeyPgUp, "home": tea.KeyHome, "end": tea.KeyEnd,
+	"ctrl+c": tea.KeyCtrlC, "ctrl+d": tea.KeyCtrlD, "ctrl+u": tea.KeyCtrlU, "ctrl+w": tea.KeyCtrlW, "ctrl+z": tea.KeyCtrlZ, "backspace": tea.KeyBackspace, "delete": tea.KeyDelete,
+	"ctrl+a": tea.KeyCtrlA, "ctrl+e": tea.KeyCtrlE, "ctrl+k": tea.KeyCtrlK}
+
+func keyMsg(name string) tea.KeyMsg {
+	if t, ok := keyTypes[name]; ok {
+		return tea.KeyMsg{Type: t}
+	}
+	if name == " " {
+		return tea.KeyMsg{Type: tea.KeySpace, Runes: []rune{' '}}
+	}
+	return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(name)}
+}
+
+var errBusy = errors.New("no other key of mistral is usable: enable one, or lift a hold with R")
