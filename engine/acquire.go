@@ -132,9 +132,6 @@ type query struct {
 	r    *Request
 	now  time.Time
 	nano int64
-	// skipped is set when a key was passed over for what this request is, not
-	// for what the key is.
-	skipped bool
 }
 
 // can reports whether the member can serve the request now.
@@ -142,11 +139,8 @@ func (q *query) can(m *member) bool {
 	if m.readyAt > q.nano {
 		return false
 	}
-	if why, _ := q.refuses(m.key); why != "" {
-		q.skipped = true
-		return false
-	}
-	return true
+	why, _ := q.refuses(m.key)
+	return why == ""
 }
 
 // refuses says why a key cannot serve the request and from when on it can
@@ -156,9 +150,9 @@ func (q *query) refuses(k *key) (why string, until time.Time) {
 	if k.draining {
 		return "is draining", time.Time{}
 	}
-	for _, h := range [...]*hold{k.cred.all.hold, accountHold(k.cred)} {
-		if h != nil && h.state == Exhausted && !h.trialAt.IsZero() && !r.Repeatable {
-			return "waits for a trial that is safe to repeat", h.trialAt
+	for _, h := range k.cred.holders() {
+		if h != nil && h.all.hold != nil && !h.all.hold.trialAt.IsZero() && (!r.Repeatable || r.Once) {
+			return "waits for a trial that is safe to repeat", time.Time{}
 		}
 	}
 	if h := k.cred.partHold(r.Model, r.Scope, q.now); h != nil {
@@ -168,21 +162,31 @@ func (q *query) refuses(k *key) (why string, until time.Time) {
 		return "is not for this scope", time.Time{}
 	}
 	if why, until = q.fits(k.cred.books); why == "" && r.attempts > 0 && r.hasTried(k.cred) {
-		why = "was tried"
+		return "was tried", q.now.Add(aMoment)
 	}
 	return why, until
 }
+
+// aMoment is when to look again for what ends with some running request.
+const aMoment = time.Second
 
 // fits says which of the books the request does not fit in, if any.
 func (q *query) fits(books []*quota.Book) (why string, until time.Time) {
 	for _, b := range books {
 		n := q.need(b)
-		if n >= 0 && !b.Fits(n, q.now) {
-			return "has used its limit of " + string(b.Unit), b.WhenFits(n, q.now)
+		if n < 0 || b.Fits(n, q.now) {
+			continue
 		}
+		if b.Unit == quota.Concurrent {
+			return "serves as many at once as it may", q.now.Add(aMoment)
+		}
+		return limitReasons[b.Unit], b.WhenFits(n, q.now)
 	}
 	return "", time.Time{}
 }
+
+var limitReasons = map[quota.Unit]string{quota.Requests: "has used its limit of requests", quota.Tokens: "has used its limit of tokens",
+	quota.USD: "has used its limit of money"}
 
 // need is how much of the book the request will take; below 0 if the book does
 // not concern it.
@@ -201,13 +205,18 @@ func (q *query) need(b *quota.Book) float64 {
 
 // partHold is what holds the credential or its account for a model or a scope.
 func (c *credential) partHold(model, scope string, now time.Time) *hold {
-	for _, s := range [...]*slot{c.part(model), c.part(scope), c.account.part(model), c.account.part(scope)} {
-		if s != nil && s.hold != nil && !s.hold.over(now) {
-			return s.hold
+	for _, h := range c.holders() {
+		for _, part := range [...]string{model, scope} {
+			if s := h.part(part); s != nil && s.hold != nil && !s.hold.over(now) {
+				return s.hold
+			}
 		}
 	}
 	return nil
 }
+
+// holders are the credential itself and its account, nil if that is unknown.
+func (c *credential) holders() [2]*holder { return [2]*holder{&c.holder, c.account} }
 
 func accountHold(c *credential) *hold {
 	if c.account == nil {
@@ -237,7 +246,7 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 		return nil, err
 	}
 	e.sweep(now)
-	if !r.svc.mustQueue(r) {
+	if !e.mustQueue(r, now) {
 		if l := e.try(r, now); l != nil {
 			return l, nil
 		}
@@ -251,10 +260,20 @@ func (e *Engine) try(r *Request, now time.Time) *Lease {
 	if s.pin != nil || len(s.books) > 0 {
 		return e.leaseSlowly(r, s, now)
 	}
-	for _, t := range s.tiers {
-		if l := e.lease(r, t, s, now); l != nil {
-			return l
+	return e.leaseFromTiers(r, s, now)
+}
+
+// leaseFromTiers takes a key of the first tier that has one.
+func (e *Engine) leaseFromTiers(r *Request, s *service, now time.Time) *Lease {
+	for i, t := range s.tiers {
+		l := e.lease(r, t, s, now)
+		if l == nil {
+			continue
 		}
+		if i != s.tier {
+			e.changedTier(r, s, i, l.key, now)
+		}
+		return l
 	}
 	return nil
 }
@@ -295,36 +314,26 @@ func (e *Engine) leaseSlowly(r *Request, s *service, now time.Time) *Lease {
 		}
 		return e.take(r, pinned.key, now)
 	}
-	for _, t := range s.tiers {
-		if l := e.lease(r, t, s, now); l != nil {
-			return l
-		}
-	}
-	return nil
+	return e.leaseFromTiers(r, s, now)
 }
 
 // take makes the lease and reserves the limits.
 func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 	c, s := k.cred, r.svc
 	l := &Lease{e: e, req: r, key: k, at: now}
-	for i, h := range [...]*holder{&c.holder, c.account} {
+	for i, h := range c.holders() {
 		if h == nil || h.all.hold == nil {
 			continue
 		}
-		if h.all.hold.over(now) {
-			h.all.gen++
-			h.all.hold = nil
-			e.ready(k, now)
+		if e.ended(k, &h.all, "", now) {
+			e.readyAll(h, now)
 		} else if !h.all.hold.trialAt.IsZero() {
 			l.trials[i] = h.all.hold
 			h.all.hold.trying = true
 			e.readyAll(h, now)
 		}
 	}
-	l.gens = gens{key: c.all.gen, keyModel: genOf(c.part(r.Model)), keyScope: genOf(c.part(r.Scope))}
-	if c.account != nil {
-		l.gens.account, l.gens.accountModel = c.account.all.gen, genOf(c.account.part(r.Model))
-	}
+	l.gens = gensOf(c, r)
 	r.remember(c, l.gens)
 	q := e.q
 	for _, books := range [...][]*quota.Book{c.books, s.books} {
@@ -403,33 +412,68 @@ func (e *Engine) Abandon(r *Request) {
 	}
 }
 
-// noKey says of each key of the request's service why it cannot serve it. soon
-// is when the first of those that the request has not tried can, zero if
-// nothing but a person or the end of another request brings one back.
-func (e *Engine) noKey(r *Request, now time.Time) (err *NoKeyError, soon time.Time) {
+// noKey says of each key of the request's service why it cannot serve it.
+func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 	s, q := r.svc, e.query(r, now)
-	err = &NoKeyError{Service: s.Name}
+	err := &NoKeyError{Service: s.Name}
 	first := time.Time{}
 	if why, until := q.fits(s.books); why != "" {
 		err.Reasons = append(err.Reasons, Candidate{Key: s.Name, Why: "the service " + why, Until: timePtr(until)})
-		first, soon = until, until
+		first = until
 	} else {
 		s.all(func(m *member) {
 			c := e.candidate(q, m, now)
 			err.Reasons = append(err.Reasons, c)
-			if c.Until == nil || s.pin != nil && s.pin.key != m.key {
-				return
-			}
-			first = earliest(first, *c.Until)
-			if !r.hasTried(m.key.cred) {
-				soon = earliest(soon, *c.Until)
+			if c.Until != nil && (s.pin == nil || s.pin.key == m.key) {
+				first = earliest(first, *c.Until)
 			}
 		})
 	}
 	if !first.IsZero() {
 		err.RetryAfter = max(first.Sub(now), time.Millisecond)
 	}
-	return err, soon
+	return err
+}
+
+// soon is when the first key that the request has not tried may serve it; zero
+// if nothing but a person brings one back.
+func (e *Engine) soon(r *Request, now time.Time) (at time.Time) {
+	s, q := r.svc, e.query(r, now)
+	if why, until := q.fits(s.books); why != "" {
+		return until
+	}
+	s.all(func(m *member) {
+		if r.hasTried(m.key.cred) || s.pin != nil && s.pin.key != m.key {
+			return
+		}
+		if until := m.back(q); !until.IsZero() {
+			at = earliest(at, until)
+		}
+	})
+	return at
+}
+
+// back is when a member that is held, or that refuses the request, may serve
+// it; zero is unknown or never.
+func (m *member) back(q *query) time.Time {
+	switch {
+	case m.readyAt <= q.nano:
+		why, until := q.refuses(m.key)
+		if why == "" {
+			return q.now
+		}
+		return until
+	case m.readyAt != never:
+		return time.Unix(0, m.readyAt)
+	}
+	if k := m.key; k.disabled == nil && !k.draining && k.Missing == "" {
+		for _, h := range k.cred.holders() {
+			if h != nil && h.all.hold != nil && h.all.hold.trying {
+				return q.now.Add(aMoment) // its trial may succeed
+			}
+		}
+	}
+	return time.Time{}
 }
 
 // earliest is the earlier of two times, of which a zero one does not count.
@@ -448,9 +492,7 @@ func (e *Engine) candidate(q *query, m *member, now time.Time) Candidate {
 		c.Why = st.String()
 		if h != nil {
 			c.Why = fmt.Sprintf("%s: %s", st, h.why)
-			if at := h.readyAt(); at != never && at > q.nano {
-				c.Until = timePtr(time.Unix(0, at))
-			}
+			c.Until = timePtr(m.back(q))
 		} else if m.key.draining {
 			c.Why = "is draining"
 		}

@@ -90,8 +90,9 @@ type service struct {
 	tiers    []*tier
 	strategy strategy
 	books    []*quota.Book
-	// inUse is the key that served last.
+	// inUse is the key that served last, tier the tier it is of.
 	inUse     *key
+	tier      int
 	pin       *pin
 	usable    int
 	downSince time.Time
@@ -355,6 +356,25 @@ func (s *service) size() int {
 	return n
 }
 
+// ended clears a slot's hold if its time is over, and tells so. Pauses of a
+// moment are pacing, not news.
+func (e *Engine) ended(k *key, s *slot, part string, now time.Time) bool {
+	h := s.hold
+	if !h.over(now) {
+		return false
+	}
+	s.gen++
+	s.hold = nil
+	if held := now.Sub(h.since); held >= 2*time.Second {
+		text := fmt.Sprintf("recovered after %s", clock(held))
+		if part != "" {
+			text = part + " " + text
+		}
+		e.emit(Event{At: now, Kind: EventRecovered, Key: k.Name, State: Active, Text: text})
+	}
+	return true
+}
+
 // sweep clears what ended by time: holds, disablings, pins. It looks at most
 // four times a second; whoever must know now asks the hold itself.
 func (e *Engine) sweep(now time.Time) {
@@ -363,23 +383,6 @@ func (e *Engine) sweep(now time.Time) {
 	}
 	e.sweepAt = now.Add(250 * time.Millisecond)
 	changed := false
-	ended := func(k *key, s *slot, part string) {
-		h := s.hold
-		if !h.over(now) {
-			return
-		}
-		s.gen++
-		s.hold = nil
-		changed = true
-		// Pauses of a moment are pacing, not news.
-		if held := now.Sub(h.since); held >= 2*time.Second {
-			text := fmt.Sprintf("recovered after %s", clock(held))
-			if part != "" {
-				text = part + " " + text
-			}
-			e.emit(Event{At: now, Kind: EventRecovered, Key: k.Name, State: Active, Text: text})
-		}
-	}
 	for _, k := range e.keys {
 		if k.disabled.over(now) {
 			k.disabled = nil
@@ -390,13 +393,13 @@ func (e *Engine) sweep(now time.Time) {
 			changed = true
 			e.emit(Event{At: now, Kind: EventHold, Key: k.Name, State: Expired, Text: "expired: past the date in the config"})
 		}
-		for _, h := range []*holder{&k.cred.holder, k.cred.account} {
+		for _, h := range k.cred.holders() {
 			if h == nil {
 				continue
 			}
-			ended(k, &h.all, "")
+			changed = e.ended(k, &h.all, "", now) || changed
 			for part, s := range h.parts {
-				ended(k, s, part)
+				changed = e.ended(k, s, part, now) || changed
 			}
 		}
 	}
@@ -411,8 +414,8 @@ func (e *Engine) sweep(now time.Time) {
 		for _, k := range e.keys {
 			e.ready(k, now)
 		}
-		e.checkHealth(now)
 		e.wakeAll()
 	}
+	e.checkHealth(now)
 	e.quietIncidents(now)
 }

@@ -115,6 +115,14 @@ func (h *holder) part(name string) *slot {
 	return h.parts[name]
 }
 
+// slot finds the slot of a model or scope, "" being all, nil if there is none.
+func (h *holder) slot(name string) *slot {
+	if h == nil || name != "" {
+		return h.part(name)
+	}
+	return &h.all
+}
+
 // at finds the slot of a model or scope, "" being all, and makes it if need be.
 func (h *holder) at(name string) *slot {
 	if name == "" {
@@ -131,8 +139,21 @@ func (h *holder) at(name string) *slot {
 	return s
 }
 
-// gens are the generations a request left under.
-type gens struct{ key, keyModel, keyScope, account, accountModel uint64 }
+// gens are the generations a request left under: of its key and of the key's
+// account, each for all, for its model and for its scope.
+type gens [2][3]uint64
+
+// parts are the names of a request's slots, in the order of gens.
+func (r *Request) parts() [3]string { return [3]string{"", r.Model, r.Scope} }
+
+func gensOf(c *credential, r *Request) (g gens) {
+	for i, h := range c.holders() {
+		for j, part := range r.parts() {
+			g[i][j] = genOf(h.slot(part))
+		}
+	}
+	return g
+}
 
 func genOf(s *slot) uint64 {
 	if s == nil {

@@ -20,24 +20,39 @@ type incident struct {
 	active    bool
 	inARow    int
 	lastFault time.Time
+	// faulty are the keys with a fault, and when they had their last.
+	faulty map[string]time.Time
+}
+
+// failing counts the keys that had a fault within the last moments.
+func (inc *incident) failing(now time.Time) (n int) {
+	for _, at := range inc.faulty {
+		if now.Sub(at) < quiet {
+			n++
+		}
+	}
+	return n
 }
 
 // upstreamFault notes a fault of a provider. Two keys failing on one request,
-// or three faults in a row, make it an incident; strikes that keys got for the
+// or three faults in a row that are not all of one key among several, make it
+// an incident; strikes that keys got for the
 // same thing are taken back.
 func (e *Engine) upstreamFault(l *Lease, v Verdict, now time.Time) {
 	provider := l.key.Provider
 	inc := e.incidents[provider]
 	if inc == nil {
-		inc = &incident{}
+		inc = &incident{faulty: map[string]time.Time{}}
 		inc.Provider = provider
 		e.incidents[provider] = inc
 	}
 	if !inc.active && now.Sub(inc.lastFault) > forgotten {
 		inc.inARow, inc.Keys = 0, nil
+		clear(inc.faulty)
 	}
 	inc.inARow++
 	inc.lastFault = now
+	inc.faulty[l.key.Name] = now
 	inc.What = causeOf(v)
 	if !slices.Contains(inc.Keys, l.key.Name) && len(inc.Keys) < maxCandidates {
 		inc.Keys = append(inc.Keys, l.key.Name)
@@ -51,15 +66,20 @@ func (e *Engine) upstreamFault(l *Lease, v Verdict, now time.Time) {
 		a := l.req.attempt(i)
 		second = second || a.kind == UpstreamFault && a.cred != l.key.cred
 	}
-	if !second && inc.inARow < 3 {
+	inc.Of = 0
+	for _, k := range e.keys {
+		if k.Provider == provider {
+			inc.Of++
+		}
+	}
+	if !second && (inc.inARow < 3 || inc.Of > 1 && inc.failing(now) < 2) {
 		return
 	}
-	inc.active, inc.Since, inc.Faults, inc.Of = true, now, int64(inc.inARow), 0
+	inc.active, inc.Since, inc.Faults = true, now, int64(inc.inARow)
 	for _, k := range e.keys {
 		if k.Provider != provider {
 			continue
 		}
-		inc.Of++
 		if s := &k.cred.all; s.hold == nil {
 			s.forget()
 		}
@@ -74,7 +94,7 @@ const maxBackOff = 30 * time.Second
 // backOff rests a model that its provider is too busy to serve, on all of the
 // provider's keys: 1 s, doubling while no request for it succeeds.
 func (e *Engine) backOff(l *Lease, v Verdict, now time.Time) {
-	if genOf(l.key.cred.part(v.Model)) != l.gens.keyModel {
+	if _, fresh := l.target(Verdict{Scope: ScopeKey}, v.Model); !fresh {
 		return
 	}
 	pause := max(v.RetryAfter, time.Second<<min(l.key.cred.at(v.Model).climbs, 5))
@@ -85,6 +105,9 @@ func (e *Engine) backOff(l *Lease, v Verdict, now time.Time) {
 		}
 		s := c.at(v.Model)
 		s.climbs++
+		if s.hold != nil && s.hold.until.After(now.Add(pause)) {
+			continue
+		}
 		s.place(&hold{state: Cooling, verdict: UpstreamFault, since: now, until: now.Add(pause), by: "engine", evidence: v.Evidence,
 			why: fmt.Sprintf("%s is too busy at %s: %s", v.Model, l.key.Provider, causeOf(v))})
 	}
@@ -97,14 +120,19 @@ func (e *Engine) inIncident(c *credential) bool {
 	return inc != nil && inc.active
 }
 
-// calm notes that a provider answered.
+// calm notes that a provider answered. An incident is over when at most one of
+// several keys goes on failing: then that is the key's affair.
 func (e *Engine) calm(k *key, now time.Time) {
 	inc := e.incidents[k.Provider]
 	if inc == nil || inc.inARow == 0 && !inc.active {
 		return
 	}
 	inc.inARow = 0
-	if inc.active && now.Sub(inc.lastFault) >= quiet {
+	few := 0
+	if inc.Of > 1 {
+		few = 1
+	}
+	if inc.active && now.Sub(inc.Since) >= quiet && inc.failing(now) <= few {
 		e.over(inc, now, "answers again")
 	}
 }
@@ -120,6 +148,7 @@ func (e *Engine) quietIncidents(now time.Time) {
 
 func (e *Engine) over(inc *incident, now time.Time, why string) {
 	inc.active, inc.Keys = false, nil
+	clear(inc.faulty)
 	e.emit(Event{At: now, Kind: EventIncidentEnd, Key: inc.Provider, State: Active,
 		Text: fmt.Sprintf("%s: incident over after %s, %d faults (%s)", inc.Provider, clock(now.Sub(inc.Since)), inc.Faults, why)})
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"keywheel/engine/quota"
@@ -56,6 +57,9 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 		v.Evidence.TookMS = now.Sub(l.at).Milliseconds()
 	}
 	v.Evidence.Request = r.ID
+	if v.Model != "" && r.Model != "" {
+		v.Model = r.Model // upstream may call it by another name
+	}
 	c.lastFailure = now
 	r.svc.failed.add(1, now)
 	switch v.Kind {
@@ -111,8 +115,8 @@ func (l *Lease) Close(u Usage, err error) {
 		// A cut stream: the client saw a broken connection.
 		kind = UpstreamFault
 		if l.kind == OK {
-			c.verdicts.OK--
-			r.svc.verdicts.OK--
+			c.verdicts.OK = max(c.verdicts.OK-1, 0) // a reset may lie between
+			r.svc.verdicts.OK = max(r.svc.verdicts.OK-1, 0)
 			c.verdicts.count(kind)
 			r.svc.verdicts.count(kind)
 			c.lastFailure = now
@@ -215,22 +219,22 @@ func (e *Engine) another(r *Request, now time.Time) bool {
 	return found
 }
 
-// target is the slot a verdict is about, whose it is, and whether the answer is
-// of its present generation.
-func (l *Lease) target(v Verdict, part string) (*holder, bool) {
-	c, g := l.key.cred, &l.gens
-	h, all, model := &c.holder, g.key, g.keyModel
+// target is whom a verdict is about, and whether the answer is of the present
+// generation of that slot.
+func (l *Lease) target(v Verdict, part string) (h *holder, fresh bool) {
+	c, i := l.key.cred, 0
 	if v.Scope == ScopeAccount && c.account != nil {
-		h, all, model = c.account, g.account, g.accountModel
+		i = 1
 	}
-	switch part {
-	case "":
-		return h, h.all.gen == all
-	case l.req.Scope:
-		return h, genOf(h.part(part)) == g.keyScope
-	default:
-		return h, genOf(h.part(part)) == model
+	h = c.holders()[i]
+	for j, name := range l.req.parts() {
+		if name == part {
+			return h, genOf(h.slot(part)) == l.gens[i][j]
+		}
 	}
+	// A model that the request did not name: whatever holds it already stands.
+	s := h.slot(part)
+	return h, s == nil || s.hold == nil
 }
 
 // succeeded forgets strikes, ends trials, and settles whom the request's
@@ -241,7 +245,7 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 		c.lastOK = now
 		c.accepted.Add(1, now)
 	}
-	for i, h := range [...]*holder{&c.holder, c.account} {
+	for i, h := range c.holders() {
 		if h == nil {
 			continue
 		}
@@ -252,14 +256,12 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 			e.touched(h, now)
 		}
 	}
-	if l.gens.key == c.all.gen {
-		c.all.forget()
-	}
-	if c.account != nil && l.gens.account == c.account.all.gen {
-		c.account.all.forget()
-	}
-	if s := c.part(r.Model); s != nil && l.gens.keyModel == s.gen {
-		s.forget()
+	for i, h := range c.holders() {
+		for j, part := range r.parts() {
+			if s := h.slot(part); s != nil && s.gen == l.gens[i][j] {
+				s.forget()
+			}
+		}
 	}
 	e.calm(l.key, now)
 	if kind != OK || r.faults == 0 {
@@ -276,7 +278,7 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 // request. Five within a minute make it failing.
 func (e *Engine) strike(l *Lease, a *attempt, now time.Time) {
 	c := a.cred
-	if a.gens.key != c.all.gen || e.inIncident(c) || !c.all.strike(now) {
+	if a.gens[0][0] != c.all.gen || e.inIncident(c) || !c.all.strike(now) {
 		return
 	}
 	k := c.names[0]
@@ -352,7 +354,7 @@ func (e *Engine) invalidKey(l *Lease, v Verdict, now time.Time) {
 	s.invalids++
 	hd := &hold{state: Failing, why: causeOf(v), part: firstOf(l.req.Model, l.req.Scope)}
 	switch {
-	case l.key.CanTest:
+	case l.key.CanTest && s.invalids < 3:
 		hd.confirming, hd.wait, hd.trialAt = true, time.Minute, now.Add(time.Minute)
 		hd.why += ", being confirmed by a test call"
 	case s.invalids >= 3 && e.siblingServes(l, now):
@@ -388,28 +390,35 @@ func (e *Engine) Tested(name string, v Verdict) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	k := e.keyBy[name]
-	if k == nil || k.cred.all.hold == nil || !k.cred.all.hold.confirming {
+	if k == nil {
 		return
 	}
-	c, old := k.cred, k.cred.all.hold
+	both := k.cred.holders()
+	i := slices.IndexFunc(both[:], func(h *holder) bool { return h != nil && h.all.hold != nil && h.all.hold.confirming })
+	if i < 0 {
+		return
+	}
+	h := both[i]
+	old := h.all.hold
 	switch v.Kind {
 	case InvalidKey:
-		e.place(k, &c.holder, "", &hold{state: Revoked, verdict: InvalidKey, since: now, by: "engine", evidence: old.evidence,
+		e.place(k, h, "", &hold{state: Revoked, verdict: InvalidKey, since: now, by: "engine", evidence: old.evidence,
 			why: fmt.Sprintf("%s, confirmed by a test call", causeOf(Verdict{Kind: InvalidKey, Evidence: old.evidence}))}, now)
-	case UpstreamFault:
-		old.why = "rejected, and the test call failed: " + causeOf(v)
+	case UpstreamFault, ClientError:
+		// It tells nothing of the key: three rejections in a row decide.
+		old.why = "rejected, and the test call tells nothing: " + causeOf(v)
 		return
 	case QuotaExhausted:
-		e.place(k, &c.holder, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, by: "engine", evidence: v.Evidence,
+		e.place(k, h, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, by: "engine", evidence: v.Evidence,
 			why: causeOf(v), wait: firstMoney, trialAt: now.Add(firstMoney)}, now)
 	default:
-		c.all.lift()
+		h.all.lift()
 		if old.part != "" {
-			e.place(k, &c.holder, old.part, &hold{state: Cooling, verdict: PermissionDenied, since: now, until: now.Add(permitted), by: "engine",
+			e.place(k, &k.cred.holder, old.part, &hold{state: Cooling, verdict: PermissionDenied, since: now, until: now.Add(permitted), by: "engine",
 				evidence: old.evidence, why: "rejected for " + old.part + ", though the key is valid"}, now)
 		}
 		e.emit(Event{At: now, Kind: EventRecovered, Key: k.Name, State: Active, Text: "valid after all: the test call succeeded"})
-		e.touched(&c.holder, now)
+		e.touched(h, now)
 	}
 }
 
@@ -461,7 +470,7 @@ func (e *Engine) accountName(h *holder, k *key) string {
 // endTrials ends the lease's trials that its answer did not end: the next comes
 // after twice the pause.
 func (e *Engine) endTrials(l *Lease, now time.Time) {
-	for i, h := range [...]*holder{&l.key.cred.holder, l.key.cred.account} {
+	for i, h := range l.key.cred.holders() {
 		t := l.trials[i]
 		l.trials[i] = nil
 		if t == nil || !t.trying {

@@ -87,13 +87,14 @@ func (e *Engine) Do(a Action) (Result, error) {
 		return Result{}, fmt.Errorf("%s: a duration must be above 0 and under ten years", a.Verb)
 	}
 	a.Reason = clean(a.Reason)
-	m := e.remember(a, k, s, now)
+	m := e.remember(a, k, s)
 	text, err := op.run(e, a, k, s, now)
 	if err != nil {
 		return Result{}, err
 	}
 	if a.Verb != VerbUndo {
 		m.text = text
+		m.leave()
 		e.undo = append(e.undo, m)
 		if len(e.undo) > undoDepth {
 			e.undo = slices.Delete(e.undo, 0, 1)
@@ -134,13 +135,20 @@ func (e *Engine) opRotate(a Action, to *key, s *service, now time.Time) (string,
 		to = s.after(q, from, next)
 	}
 	if to == nil || to == from {
-		err, _ := e.noKey(r, now)
+		err := e.noKey(r, now)
+		if from != nil && slices.ContainsFunc(err.Reasons, func(c Candidate) bool { return c.Key != from.Name && c.Why == "can serve" }) {
+			return "", fmt.Errorf("%s would go on with %s: no other key comes before it under %s. To use another all the same, pin it", s.Name, from.Name, firstOf(s.Strategy, RoundRobin))
+		}
 		err.Reasons = slices.DeleteFunc(err.Reasons, func(c Candidate) bool { return from != nil && c.Key == from.Name })
 		return "", fmt.Errorf("no other key of %s can take over: %w", s.Name, err)
 	}
 	if ok := s.moveTo(to, q); !ok {
 		c := e.candidate(q, s.member(to), now)
 		return "", fmt.Errorf("%s cannot serve: %s", to.Name, c.Why)
+	}
+	if got := s.upcoming(q); got != to {
+		// A tier above has a key that can serve, or headroom decides.
+		return "", fmt.Errorf("%s would go on with %s: under %s %s does not come before it. To use it all the same, pin it", s.Name, got.Name, firstOf(s.Strategy, RoundRobin), to.Name)
 	}
 	s.inUse = to
 	rot := &Rotation{At: now, Service: s.Name, From: from.Name, To: to.Name, Cause: "rotated by " + a.By, Rule: "the operator asked",
@@ -186,6 +194,9 @@ func (t *tier) peek(st strategy, q *query) int {
 // there is no other.
 func (s *service) after(q *query, from, next *key) *key {
 	for _, t := range s.tiers {
+		if !slices.ContainsFunc(t.members, func(m member) bool { return m.key == next }) {
+			continue // not the tier that serves
+		}
 		n := len(t.members)
 		start := slices.IndexFunc(t.members, func(m member) bool { return m.key == from })
 		for off := 1; off <= n; off++ {
@@ -279,6 +290,9 @@ func (e *Engine) opDrain(_ Action, k *key, _ *service, now time.Time) (string, e
 }
 
 func (e *Engine) opFail(a Action, k *key, _ *service, now time.Time) (string, error) {
+	if st, h := k.state(now); st < Failing {
+		return "", fmt.Errorf("%s is %s already: %s", k.Name, st, h.why)
+	}
 	why := "marked failed by " + a.By
 	if a.Reason != "" {
 		why += ": " + a.Reason

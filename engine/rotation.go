@@ -65,11 +65,32 @@ func (e *Engine) rotate(r *Request, from *key, h *hold, v Verdict, now time.Time
 // taken out of service by something else than this request.
 func (e *Engine) moved(r *Request, from *key, now time.Time) {
 	st, h := from.state(now)
+	if h == nil && from.draining {
+		h = &hold{state: Disabled, why: from.Name + " is draining", since: now, by: "operator"}
+	}
 	if h == nil || r.svc.rotatedFor == h {
 		return
 	}
 	e.rotate(r, from, h, Verdict{Kind: h.verdict, Rule: "failover: on to the next key when this one cannot serve"}, now)
 	r.rotation.Cause = fmt.Sprintf("%s: %s", st, h.why)
+}
+
+// changedTier notes that a service went over to its fallback keys, or back.
+func (e *Engine) changedTier(r *Request, s *service, tier int, to *key, now time.Time) {
+	was := s.tier
+	s.tier = tier
+	if s.last != nil && s.last.To == to.Name && s.last.At.Equal(now) || r.rotation != nil {
+		return // told already, with its cause
+	}
+	from := s.tiers[was].members[0].key
+	cause := "no key above its fallback keys can serve"
+	if tier < was {
+		cause = "a key above the fallback keys can serve again"
+	}
+	rot := &Rotation{At: now, Service: s.Name, From: from.Name, To: to.Name, Cause: cause, Rule: "fallback keys serve only when no key above can",
+		By: "engine", Candidates: e.candidates(r, from.Name, to, now)}
+	r.rotation = rot
+	e.record(s, rot, from.Name+" → "+to.Name+"  "+cause, now)
 }
 
 // rotated ends the request's rotation: to is the key that followed, nil if none

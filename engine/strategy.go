@@ -24,7 +24,8 @@ type tier struct {
 	members []member
 	// next is where round-robin looks first; under failover it is the key in use.
 	next int
-	// floor is a pass that no member that can serve is below.
+	// floor is the virtual time that has been reached: a member that was away
+	// goes on from here.
 	floor float64
 }
 
@@ -69,9 +70,7 @@ func (roundRobin) pick(t *tier, q *query) int {
 		return -1
 	}
 	m := &t.members[best]
-	if !q.skipped {
-		t.floor = m.pass
-	}
+	t.floor = max(t.floor, m.pass)
 	m.pass += m.key.stride()
 	t.next = best + 1
 	if t.next == n {

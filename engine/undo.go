@@ -37,6 +37,20 @@ type credMemento struct {
 type holderMemento struct {
 	holder *holder
 	holds  map[string]*hold
+	// left are the generations as the action left them: what has changed since
+	// is newer than what undo knows.
+	left map[string]uint64
+}
+
+// leave notes how the action left what it may have changed.
+func (m *memento) leave() {
+	for i := range m.holders {
+		hm := &m.holders[i]
+		hm.left = map[string]uint64{}
+		for part := range hm.holds {
+			hm.left[part] = genOf(hm.holder.slot(part))
+		}
+	}
 }
 
 type serviceMemento struct {
@@ -44,6 +58,7 @@ type serviceMemento struct {
 	pin                *pin
 	inUse              *key
 	next               []int
+	passes             [][]float64
 	last               *Rotation
 	verdicts           Verdicts
 	requests, failures int64
@@ -52,13 +67,18 @@ type serviceMemento struct {
 }
 
 // remember takes down what the action may change.
-func (e *Engine) remember(a Action, k *key, s *service, _ time.Time) memento {
+func (e *Engine) remember(a Action, k *key, s *service) memento {
 	m := memento{action: a}
 	if s != nil {
 		sm := serviceMemento{service: s, pin: s.pin, inUse: s.inUse, last: s.last, verdicts: s.verdicts, requests: s.requests,
 			failures: s.failures, rotations: s.rotations, refused: s.refused, books: copyBooks(s.books)}
 		for _, t := range s.tiers {
 			sm.next = append(sm.next, t.next)
+			passes := make([]float64, len(t.members))
+			for i, mb := range t.members {
+				passes[i] = mb.pass
+			}
+			sm.passes = append(sm.passes, passes)
 		}
 		m.services = append(m.services, sm)
 	}
@@ -72,11 +92,11 @@ func (e *Engine) remember(a Action, k *key, s *service, _ time.Time) memento {
 	}
 	for _, c := range credentials(k, s) {
 		m.creds = append(m.creds, credMemento{c, c.verdicts, c.requests, c.usage, c.lastFailure, copyBooks(c.books)})
-		for _, h := range []*holder{&c.holder, c.account} {
+		for _, h := range c.holders() {
 			if h == nil || slices.ContainsFunc(m.holders, func(hm holderMemento) bool { return hm.holder == h }) {
 				continue
 			}
-			hm := holderMemento{h, map[string]*hold{"": h.all.hold}}
+			hm := holderMemento{holder: h, holds: map[string]*hold{"": h.all.hold}}
 			for part, sl := range h.parts {
 				hm.holds[part] = sl.hold
 			}
@@ -108,7 +128,7 @@ func (e *Engine) opUndo(_ Action, _ *key, _ *service, now time.Time) (string, er
 	for _, hm := range m.holders {
 		for part, h := range hm.holds {
 			s := hm.holder.at(part)
-			if s.hold == h || h.over(now) {
+			if s.gen != hm.left[part] || s.hold == h || h.over(now) {
 				continue
 			}
 			if h != nil {
@@ -137,9 +157,12 @@ func (e *Engine) opUndo(_ Action, _ *key, _ *service, now time.Time) (string, er
 		case VerbPin, VerbUnpin:
 			s.pin = sm.pin
 		case VerbRotate:
-			s.inUse, s.last = sm.inUse, sm.last
+			s.inUse, s.last, s.rotations = sm.inUse, sm.last, max(s.rotations-1, 0)
 			for i, t := range s.tiers {
 				t.next = sm.next[i]
+				for j := range t.members {
+					t.members[j].pass = sm.passes[i][j]
+				}
 			}
 		case VerbReset:
 			if m.action.Key == "" {
@@ -161,7 +184,9 @@ func (e *Engine) opUndo(_ Action, _ *key, _ *service, now time.Time) (string, er
 
 func restoreBooks(books []*quota.Book, were []quota.Book, now time.Time) {
 	for i, b := range books {
-		b.Take(were[i].Used(now), now)
+		if b.Unit != quota.Concurrent {
+			b.Take(were[i].Used(now), now)
+		}
 	}
 }
 

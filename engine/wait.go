@@ -13,28 +13,31 @@ type waiter struct {
 	wake chan struct{}
 }
 
-// mustQueue reports whether others wait in line for what the request needs:
-// first come, first served. One that waits for another model is not in the way.
-func (s *service) mustQueue(r *Request) bool {
-	return slices.ContainsFunc(s.queue, func(w *waiter) bool { return w.before(r) })
+// mustQueue reports whether somebody waits in line for a key that the request
+// could have: first come, first served. Who waits for something else is not in
+// the way.
+func (e *Engine) mustQueue(r *Request, now time.Time) bool {
+	return len(r.svc.queue) > 0 && e.inTheWay(r, r.svc.queue, now)
+}
+
+// inTheWay reports whether one of the line could take a key that the request
+// could take now.
+func (e *Engine) inTheWay(r *Request, line []*waiter, now time.Time) bool {
+	q, blocked := e.query(r, now), false
+	r.svc.all(func(m *member) {
+		blocked = blocked || q.can(m) && slices.ContainsFunc(line, func(w *waiter) bool {
+			return w.before(r) && !w.r.hasTried(m.key.cred)
+		})
+	})
+	return blocked
 }
 
 func (w *waiter) before(r *Request) bool {
 	return w.r != r && w.r.Model == r.Model && w.r.Scope == r.Scope
 }
 
-// first reports whether nobody before the waiter waits for the same.
-func (s *service) first(w *waiter) bool {
-	for _, other := range s.queue {
-		if other == w {
-			return true
-		}
-		if other.before(w.r) {
-			return false
-		}
-	}
-	return true
-}
+// ahead are those in line before the waiter.
+func (s *service) ahead(w *waiter) []*waiter { return s.queue[:max(slices.Index(s.queue, w), 0)] }
 
 // wait waits in line until a key can serve the request, its patience is over,
 // or its client has left. It is called, and returns, with the engine locked.
@@ -56,10 +59,16 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 	}
 	defer func() { leave() }()
 	for {
-		none, soon := e.noKey(r, now)
-		// Behind others, the head's wake-up is what counts, not the clock.
-		behind := queued && !s.first(w) || !queued && s.mustQueue(r)
-		if !behind && (soon.IsZero() && !e.mayFree(r) || soon.After(deadline)) || !now.Before(deadline) || !queued && e.waiting >= e.maxWaiting {
+		line := s.queue
+		if queued {
+			line = s.ahead(w)
+		}
+		// Behind others it is the head's wake-up that counts, not the clock.
+		behind := slices.ContainsFunc(line, func(w *waiter) bool { return w.before(r) && w.r.attempts == 0 })
+		soon := e.soon(r, now)
+		hopeless := soon.IsZero() || soon.After(deadline) && !behind
+		if hopeless || !now.Before(deadline) || !queued && e.waiting >= e.maxWaiting {
+			none := e.noKey(r, now)
 			e.refuse(r, now)
 			return nil, none
 		}
@@ -87,7 +96,7 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 			return nil, err
 		}
 		e.sweep(now)
-		if s.first(w) {
+		if !e.inTheWay(r, s.ahead(w), now) {
 			if l := e.try(r, now); l != nil {
 				return l, nil
 			}
@@ -95,27 +104,12 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 	}
 }
 
-// mayFree reports whether the end of a running request can let this one go: a
-// limit on concurrency is in its way, or a trial is on its way.
-func (e *Engine) mayFree(r *Request) bool {
-	q, free := e.query(r, time.Now()), false
-	r.svc.all(func(m *member) {
-		c := m.key.cred
-		if free || c.inFlight == 0 || r.hasTried(c) {
-			return
-		}
-		h := c.all.hold
-		why, until := q.refuses(m.key)
-		free = h != nil && h.trying || m.readyAt <= q.nano && why != "" && until.IsZero()
-	})
-	return free
-}
-
-// wakeFirst wakes those of the line who are first for what they wait for.
+// wakeFirst wakes those of the line who are first for what they wait for, or
+// behind such as have tried keys that they have not.
 func (s *service) wakeFirst() {
 	var firsts []*waiter
 	for _, w := range s.queue {
-		if slices.ContainsFunc(firsts, func(f *waiter) bool { return f.before(w.r) }) {
+		if slices.ContainsFunc(firsts, func(f *waiter) bool { return f.before(w.r) && f.r.attempts == 0 }) {
 			continue
 		}
 		firsts = append(firsts, w)

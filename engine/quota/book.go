@@ -124,8 +124,12 @@ func (b *Book) Runway(now time.Time) (d time.Duration, lasts, known bool) {
 	return d, b.Calendar != "" && now.Add(d).After(b.end), true
 }
 
-// Reset makes the book as new, with nothing used.
+// Reset makes the book as new, with nothing used. What runs now goes on
+// running: concurrency is not reset.
 func (b *Book) Reset(now time.Time) {
+	if b.Unit == Concurrent {
+		return
+	}
 	l := b.Limit
 	l.Used = 0
 	*b = *NewBook(l, now)
