@@ -94,7 +94,7 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 	t.Logf("verdicts %v, scopes %v, delays %v, limits %v, until %v", verdicts, scopes, delays, limits, untils)
-	if dir != "" && verdicts.all == 0 {
+	if verdicts.all == 0 && os.Getenv("KEYWHEEL_CORPUS") != "" {
 		t.Error("KEYWHEEL_CORPUS names a directory without cases")
 	}
 	if verdicts.part() < 0.98 || scopes.part() < 0.95 || delays.part() < 0.98 {
