@@ -24,6 +24,9 @@ type Request struct {
 	// Model and Scope are what it asks for; "" is unknown.
 	Model string
 	Scope string
+	// Conversation names what the request is a part of, for affinity; "" is
+	// nothing.
+	Conversation string
 	// Tokens is the estimate that is reserved of token limits.
 	Tokens int64
 	// Repeatable is whether it may be sent again after an answer that does not

@@ -61,10 +61,12 @@ const (
 	Failover = "failover"
 	// Headroom serves with the key that has the most room under its limits.
 	Headroom = "headroom"
+	// Affinity keeps a conversation on one key while it can serve.
+	Affinity = "affinity"
 )
 
 // Strategies lists the strategies there are, the default first.
-var Strategies = []string{RoundRobin, Failover, Headroom}
+var Strategies = []string{RoundRobin, Failover, Headroom, Affinity}
 
 // Service is one consumer of keys.
 type Service struct {

@@ -89,6 +89,7 @@ type service struct {
 	Service
 	tiers    []*tier
 	strategy strategy
+	stuck    stuck
 	books    []*quota.Book
 	// inUse is the key that served last, tier the tier it is of.
 	inUse     *key

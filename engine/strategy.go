@@ -131,4 +131,4 @@ func (c *credential) room(q *query) float64 {
 	return least
 }
 
-var strategies = map[string]strategy{"": roundRobin{}, RoundRobin: roundRobin{}, Failover: failover{}, Headroom: headroom{}}
+var strategies = map[string]strategy{"": roundRobin{}, RoundRobin: roundRobin{}, Failover: failover{}, Headroom: headroom{}, Affinity: affinity{}}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"keywheel/engine"
 	"keywheel/engine/quota"
 )
 
@@ -347,16 +346,6 @@ func later[T any](set setter[T]) setter[T] {
 			set(d, s, v, to)
 		}
 	}
-}
-
-// readStrategy reads a service's strategy. Affinity is served in turn until it is
-// there.
-func readStrategy(d *document, s spot, v any, to *serviceDecl) {
-	if v == "affinity" {
-		d.hint(s, "%q has no effect in this version: its keys serve in turn", v)
-		v = engine.RoundRobin
-	}
-	text(func(s *serviceDecl) *string { return &s.service.Strategy }, knownStrategy)(d, s, v, to)
 }
 
 // nested is a table with settings of its own.

@@ -127,7 +127,7 @@ var serviceSettings = settings[serviceDecl]{
 	"needs":          texts(func(s *serviceDecl) *[]string { return &s.service.Needs }, scopeName),
 	"keys":           texts(func(s *serviceDecl) *[]string { return &s.service.Keys }, notEmpty),
 	"fallback":       texts(func(s *serviceDecl) *[]string { return &s.service.Fallback }, notEmpty),
-	"strategy":       readStrategy,
+	"strategy":       text(func(s *serviceDecl) *string { return &s.service.Strategy }, knownStrategy),
 	"token":          text(func(s *serviceDecl) *string { return &s.service.TokenRef }, reference),
 	"limits":         limits(func(s *serviceDecl) *[]quota.Limit { return &s.service.Limits }),
 	"models":         texts(func(s *serviceDecl) *[]string { return &s.service.Models }, notEmpty),
