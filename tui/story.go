@@ -130,7 +130,8 @@ func (st *state) keyStory(k *engine.KeyStatus) []para {
 	if k.InputTokens+k.OutputTokens > 0 || k.CostUSD > 0 {
 		add("used", say(plain, compact(float64(k.InputTokens))), say(grey, " tokens in, "), say(plain, compact(float64(k.OutputTokens))),
 			say(grey, " out, "), say(plain, compact(float64(k.CachedTokens))), say(grey, " cached"),
-			say(plain, pick(k.CostUSD > 0, "   $"+strconv.FormatFloat(k.CostUSD, 'f', 2, 64), "")))
+			say(plain, pick(k.CostUSD > 0, "   $"+strconv.FormatFloat(k.CostUSD, 'f', 2, 64), "")),
+			say(grey, pick(k.Unpriced > 0, "   "+grouped(k.Unpriced)+" requests unpriced", "")))
 	}
 	add("serves", say(plain, strings.Join(k.Services, ", ")))
 	for _, f := range [][2]string{{"provider", k.Provider}, {"account", k.Account}, {"secret", k.Ref}, {"scopes", strings.Join(k.Scopes, ", ")}} {
