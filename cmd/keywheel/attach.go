@@ -18,6 +18,9 @@ func attachCommand(f *flags) *cobra.Command {
 		Short: "The monitor, on a running keywheel; quitting it changes nothing",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := needTerminal("`keywheel status`"); err != nil {
+				return err
+			}
 			client, err := f.client()
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -40,6 +41,14 @@ type demoOptions struct {
 func demo(ctx context.Context, f *flags, o demoOptions) error {
 	if o.speed < 0.1 || o.speed > 20 {
 		return usageError{fmt.Errorf("--speed %g: want 0.1 to 20", o.speed)}
+	}
+	if _, _, err := net.SplitHostPort(f.listen); err != nil && f.listen != "" {
+		return usageError{fmt.Errorf("--listen %s: want an address and a port like 127.0.0.1:5399", f.listen)}
+	}
+	if !o.headless {
+		if err := needTerminal("`keywheel demo --no-screen`"); err != nil {
+			return err
+		}
 	}
 	world, err := sim.NewWorld(o.seed, o.speed)
 	if err != nil {

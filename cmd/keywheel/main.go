@@ -46,6 +46,7 @@ func tell(err error) int {
 	var usage usageError
 	var several *control.SeveralError
 	var none *config.NotFoundError
+	var file *config.FileError
 	switch {
 	case err == nil:
 		return 0
@@ -54,7 +55,7 @@ func tell(err error) int {
 	case errors.As(err, &wrong):
 		fmt.Fprintln(os.Stderr, err)
 		return exitUsage
-	case errors.As(err, &usage), errors.As(err, &several), errors.As(err, &none):
+	case errors.As(err, &usage), errors.As(err, &several), errors.As(err, &none), errors.As(err, &file):
 		fmt.Fprintln(os.Stderr, "keywheel:", err)
 		return exitUsage
 	default:

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/charmbracelet/x/term"
+
 	"keywheel/engine/node"
 	"keywheel/tui"
 )
@@ -16,6 +18,9 @@ import (
 func runMonitor(ctx context.Context, f *flags) error {
 	cfg, err := f.load()
 	if err != nil {
+		return err
+	}
+	if err := needTerminal("`keywheel serve`"); err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings {
@@ -35,6 +40,14 @@ func runMonitor(ctx context.Context, f *flags) error {
 		err = stopErr
 	}
 	return err
+}
+
+// needTerminal says what to run instead where there is no terminal to draw on.
+func needTerminal(instead string) error {
+	if term.IsTerminal(os.Stdin.Fd()) && term.IsTerminal(os.Stdout.Fd()) {
+		return nil
+	}
+	return fmt.Errorf("the monitor needs a terminal, and there is none here: %s runs without", instead)
 }
 
 // monitor shows a node until the person quits, the terminal is lost, or the

@@ -42,13 +42,18 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			// await waits until a running instance answers.
-			"await": func(ts *testscript.TestScript, _ bool, _ []string) {
+			// await waits until a running instance answers, or as many as it is
+			// told have begun.
+			"await": func(ts *testscript.TestScript, _ bool, args []string) {
 				tick := time.NewTicker(25 * time.Millisecond)
 				defer tick.Stop()
 				for range 400 {
 					found, _ := filepath.Glob(filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), "keywheel", "*.sock"))
-					if len(found) > 0 {
+					if len(args) > 0 {
+						if args[0] == fmt.Sprint(len(found)) {
+							return
+						}
+					} else if len(found) > 0 {
 						if _ = ts.Exec("keywheel", "status"); strings.Contains(ts.ReadFile("stdout"), "SERVICE") {
 							return
 						}

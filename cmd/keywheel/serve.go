@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -47,6 +45,9 @@ func serveCommand(f *flags) *cobra.Command {
 func serve(ctx context.Context, f *flags, log *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	hup := make(chan os.Signal, 1) // unheard it would end the process
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	cfg, err := f.load()
 	if err != nil {
 		return err
@@ -62,11 +63,15 @@ func serve(ctx context.Context, f *flags, log *slog.Logger) error {
 		return err
 	}
 	log.Info("listening", "addr", n.Addr(), "services", len(cfg.Engine.Services), "keys", len(cfg.Engine.Keys))
-	select {
-	case err := <-n.Failed():
-		_ = n.Stop(ctx)
-		return err
-	case <-ctx.Done():
+	for ctx.Err() == nil {
+		select {
+		case err := <-n.Failed():
+			_ = n.Stop(ctx)
+			return err
+		case <-hup:
+			log.Warn("SIGHUP: the config is read only at the start; restart keywheel to read it again")
+		case <-ctx.Done():
+		}
 	}
 	stop() // a second signal ends it at once
 	log.Info("draining: new requests are refused", "in_flight", n.Snapshot().Proxy.InFlight)
@@ -81,18 +86,10 @@ func serve(ctx context.Context, f *flags, log *slog.Logger) error {
 
 // start starts a node with its control socket where it belongs.
 func start(f *flags, cfg *config.Config, log *slog.Logger, seed uint64, demo bool) (*node.Node, error) {
-	socket := f.socket
-	if socket == "" {
-		_, port, err := net.SplitHostPort(cfg.Listen)
-		if err != nil {
-			return nil, fmt.Errorf("listen: %w", err)
+	return node.Start(node.Options{Config: cfg, Log: log, Seed: seed, Socket: func(port string) (string, error) {
+		if f.socket != "" {
+			return f.socket, nil
 		}
-		if demo {
-			port = fmt.Sprint(os.Getpid()) // its port is not known yet
-		}
-		if socket, err = control.Path(os.LookupEnv, port, demo); err != nil {
-			return nil, err
-		}
-	}
-	return node.Start(node.Options{Config: cfg, Log: log, Socket: socket, Seed: seed})
+		return control.Path(os.LookupEnv, port, demo)
+	}})
 }

@@ -85,7 +85,7 @@ func Defaults() *Config {
 }
 
 // Load reads the configuration from all its sources. The error is an [Errors],
-// a [*NotFoundError], or says that the file asked for cannot be read. Beside an
+// a [*NotFoundError], or a [*FileError]. Beside an
 // [Errors] the Config holds what could be understood, to be looked at (its
 // Warnings) and not to be run.
 func Load(o Options) (*Config, error) {
@@ -118,7 +118,11 @@ func Load(o Options) (*Config, error) {
 		l.readEnvironment()
 		l.checkDotenv()
 		if file == "" && !l.anyVariable {
-			return nil, &NotFoundError{append(looked, l.dotenv.file, "LLM_MODEL_CONFIGS and API_KEY in the environment")}
+			none := &NotFoundError{Looked: append(looked, l.dotenv.file, "LLM_MODEL_CONFIGS and API_KEY in the environment")}
+			if none.Holds = importable(l.dotenv.Dotenv); len(none.Holds) > 0 {
+				none.Dotenv = l.dotenv.file
+			}
+			return nil, none
 		}
 		l.checkAll()
 	}

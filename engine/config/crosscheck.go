@@ -15,9 +15,10 @@ func (l *loader) checkAll() {
 	if l.Options.Listen != "" {
 		if wrong := listenAddress(l.Options.Listen); wrong != "" {
 			l.error(Problem{File: "--listen", Text: wrong})
+		} else {
+			l.config.Listen = l.Options.Listen
+			l.tell("listen from --listen")
 		}
-		l.config.Listen = l.Options.Listen
-		l.tell("listen from --listen")
 	}
 	l.checkAnything()
 	l.checkMissing()

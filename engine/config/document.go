@@ -139,5 +139,23 @@ func syntaxProblem(file string, err error) Problem {
 	return Problem{file, pe.Position.Line, "not TOML: " + strings.TrimSuffix(text, ".")}
 }
 
+// withoutTwice blanks out of a document what the parser says is there a second
+// time, and keeps the lines. After any other error it changes nothing.
+func withoutTwice(source string, err error) string {
+	var pe toml.ParseError
+	if !errors.As(err, &pe) || !strings.HasSuffix(strings.TrimSuffix(pe.Message, "."), "has already been defined") {
+		return source
+	}
+	source = strings.TrimPrefix(source, "\ufeff")
+	from, to := indexLines(source).statement(pe.Position.Line)
+	blank := strings.Map(func(r rune) rune {
+		if r == '\n' {
+			return r
+		}
+		return ' '
+	}, source[from:to])
+	return source[:from] + blank + source[to:]
+}
+
 // fromFile is what the parser quotes, when it is longer than a sign or two.
 var fromFile = regexp.MustCompile(`"[^"]{4,}"|'[^'\s]{4,}'|\S{16,}`)

@@ -27,7 +27,7 @@ func find(o Options) (file string, looked []string, err error) {
 			if errors.Is(err, fs.ErrNotExist) {
 				reason = "there is no such file"
 			}
-			return "", nil, fmt.Errorf("%s names %s: %s", by, file, reason)
+			return "", nil, &FileError{by, file, reason}
 		}
 		return file, nil, nil
 	}
@@ -41,6 +41,16 @@ func find(o Options) (file string, looked []string, err error) {
 		}
 	}
 	return "", looked, nil
+}
+
+// FileError says that the config file asked for cannot be read.
+type FileError struct {
+	// By is the flag or variable that names it.
+	By, File, Why string
+}
+
+func (err *FileError) Error() string {
+	return fmt.Sprintf("%s names %s: %s", err.By, err.File, err.Why)
 }
 
 func configHome(o Options) string {

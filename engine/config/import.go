@@ -77,6 +77,17 @@ func Import(files []string) (string, error) {
 	return strings.TrimSuffix(out.String(), "\n"), nil
 }
 
+// importable are the variables of a .env file that become keys.
+func importable(env secret.Dotenv) []string {
+	var names []string
+	for _, name := range env.Names() {
+		if v, _ := env.Lookup(name); providerOf(name) != "" && !secret.Placeholder(v.Value) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func providerOf(variable string) string {
 	for _, k := range known {
 		if variable == k.variable || strings.HasPrefix(variable, k.variable+"_") {

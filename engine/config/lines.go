@@ -43,6 +43,22 @@ func bareByte(c byte) bool {
 // what comes before the fault.
 type lineIndex struct {
 	at map[string]place
+	// statements are all settings and [tables], a table up to the next one.
+	statements []span
+}
+
+// span is a part of a document: from is its first byte, to the byte behind it.
+type span struct{ line, from, to int }
+
+// statement is where the bytes of the last statement are that begins on a line
+// or before it; nowhere is 0, 0.
+func (x lineIndex) statement(line int) (from, to int) {
+	for _, s := range x.statements {
+		if s.line <= line {
+			from, to = s.from, s.to
+		}
+	}
+	return from, to
 }
 
 // place is where something is written. Order counts up through the document.
@@ -67,8 +83,13 @@ func key(p path) string { return strings.Join(p, "\x00") }
 func indexLines(text string) lineIndex {
 	s := &scanner{text: strings.TrimPrefix(text, "\ufeff"), line: 1, lineIndex: lineIndex{at: map[string]place{}}, items: map[string]int{}}
 	var table path
+	header := -1 // the statement of table
 	for {
 		s.blanks(true)
+		here := span{s.line, s.pos, len(s.text)}
+		if header >= 0 && (s.done() || s.peek() == '[') {
+			s.statements[header].to = s.pos
+		}
 		if s.done() {
 			return s.lineIndex
 		}
@@ -76,8 +97,12 @@ func indexLines(text string) lineIndex {
 			if !s.setting(table) {
 				return s.lineIndex
 			}
+			here.to = s.pos
+			s.statements = append(s.statements, here)
 			continue
 		}
+		header = len(s.statements)
+		s.statements = append(s.statements, here)
 		list := strings.HasPrefix(s.rest(), "[[")
 		s.skip(1)
 		if list {

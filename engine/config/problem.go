@@ -45,11 +45,20 @@ func (e Errors) Error() string {
 type NotFoundError struct {
 	// Looked are the places that were looked at.
 	Looked []string
+	// Dotenv is a .env file that `keywheel import` can take, Holds the variables
+	// in it that say so; "" is none.
+	Dotenv string
+	Holds  []string
 }
 
 // Error says where it looked and what to try.
 func (e *NotFoundError) Error() string {
-	return "no configuration found. Looked for\n  " + strings.Join(e.Looked, "\n  ") + `
+	text := "no configuration found. Looked for\n  " + strings.Join(e.Looked, "\n  ")
+	if e.Dotenv != "" {
+		text += fmt.Sprintf("\n%s is there, with %s, but nothing says what to use that for. `keywheel import %s > %s` makes a config of it.",
+			e.Dotenv, strings.Join(e.Holds, ", "), e.Dotenv, fileName)
+	}
+	return text + `
 Try one of
   keywheel demo      see it work on simulated providers, without any key
   keywheel init      paste a key and get a config

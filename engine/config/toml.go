@@ -31,10 +31,19 @@ func (l *loader) readTOML() {
 		return
 	}
 	var values map[string]any
-	if _, err := toml.Decode(source, &values); err != nil {
+	for {
+		_, err := toml.Decode(source, &values)
+		if err == nil {
+			break
+		}
 		l.error(syntaxProblem(file, err))
-		l.broken = true
-		return
+		// What is there twice is no reason to say nothing of the rest.
+		less := withoutTwice(source, err)
+		if less == source {
+			l.broken = true
+			return
+		}
+		source, values = less, nil
 	}
 	d := &document{report: &l.report, file: file, lines: indexLines(source)}
 	f := &fileDecl{config: l.config}

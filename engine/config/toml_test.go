@@ -286,6 +286,11 @@ func TestProblems(t *testing.T) {
 		{"quote not closed", one + "project = \"" + fake + "\n", `6: not TOML: strings cannot contain newlines (after services.ui.project)`},
 		{"twice in the file", one + "keys = [\"main\"]\n", `6: not TOML: Key 'services.ui.keys' has already been defined`},
 		{"table twice", one + "[keys.main]\n", `6: not TOML: Key 'keys.main' has already been defined`},
+		{"twice, and more", "lisen = \"x\"\n" + one + "strategy = \"x\"\nkeys = [ # again\n\"nope\",\n]\nkeys = []\n[keys.b]\nprovider = \"opnai\"\nsecret = \"env:KEY2\"\nlimits = { rpm = 1,\n rpm = 2 }\n[keys.main] # again\nprovider = \"ünknown\"\n[other]\n",
+			`1: unknown setting "lisen", did you mean "listen"?|7: services.ui: strategy "x" is unknown...|8: not TOML: Key 'services.ui.keys' has already been defined|11: not TOML: Key 'services.ui.keys' has already been defined|` +
+				`13: keys.b: provider "opnai" is neither in [providers] nor built in, did you mean "openai"?|16: not TOML: Key 'keys.b.limits.rpm' has already been defined|17: not TOML: Key 'keys.main' has already been defined|19: unknown setting "other"...`},
+		{"twice, with a mark of the byte order", "\ufefflisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n" + one + "x = 1\n", `2: not TOML: Key 'listen' has already been defined|8: services.ui: unknown setting "x"...`},
+		{"twice, and then no TOML", one + "[keys.main]\n[keys.c]\nx = \n", `6: not TOML: Key 'keys.main' has already been defined|8: not TOML: ...`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -154,6 +154,40 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestPath(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	wide := filepath.Join(dir, "keywheel")
+	if err := os.Mkdir(wide, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(wide, 0o755); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		named string
+		demo  bool
+		want  string
+	}{
+		{"", false, wide + "/5399.sock"},
+		{"", true, wide + "/demo-5399.sock"},
+		{"/x/y.sock", false, "/x/y.sock"},
+		{"/x/y.sock", true, wide + "/demo-5399.sock"},
+	} {
+		env := map[string]string{"XDG_RUNTIME_DIR": dir, "KEYWHEEL_SOCKET": c.named}
+		got, err := Path(func(name string) (string, bool) { v, ok := env[name]; return v, ok }, "5399", c.demo)
+		if got != c.want || err != nil {
+			t.Errorf("KEYWHEEL_SOCKET=%s, demo %v: %s, %v", c.named, c.demo, got, err)
+		}
+	}
+	if info, err := os.Stat(wide); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("our directory is open to others: %v, %v", info.Mode(), err)
+	}
+	if _, err := Listen(filepath.Join(dir, strings.Repeat("x", 100))); err == nil || !strings.Contains(err.Error(), "--socket") {
+		t.Errorf("a path that is too long: %v", err)
+	}
+}
+
 func TestListen(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "5399.sock")

@@ -36,9 +36,11 @@ func dirs(env LookupEnv) []string {
 	return list
 }
 
-// Path is where the socket of an instance that listens on port belongs.
+// Path is where the socket of an instance that listens on port belongs. A
+// directory of ours is made, and closed to others if it is not. A demo always
+// has its own.
 func Path(env LookupEnv, port string, demo bool) (string, error) {
-	if p, ok := env("KEYWHEEL_SOCKET"); ok && p != "" {
+	if p, ok := env("KEYWHEEL_SOCKET"); ok && p != "" && !demo {
 		return p, nil
 	}
 	list := dirs(env)
@@ -49,7 +51,22 @@ func Path(env LookupEnv, port string, demo bool) (string, error) {
 	if demo {
 		name = demoPrefix + name
 	}
+	if err := ours(list[0]); err != nil {
+		return "", fmt.Errorf("control socket: %w", err)
+	}
 	return filepath.Join(list[0], name), nil
+}
+
+// ours makes dir ours alone.
+func ours(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return err
+	}
+	return os.Chmod(dir, 0o700)
 }
 
 // NoInstanceError says that no running keywheel was found.
@@ -109,9 +126,15 @@ func answers(path string) bool {
 	return true
 }
 
+// maxPath is the longest path of a socket that every system takes.
+const maxPath = 100
+
 // Listen makes the socket, 0600 in a 0700 directory, in place of a stale one.
 // That another instance is alive on it is an error.
 func Listen(path string) (net.Listener, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("control socket: %s is %d bytes long, and the path of a socket may have %d: name a shorter one with --socket, or with KEYWHEEL_SOCKET", path, len(path), maxPath)
+	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)

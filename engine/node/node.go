@@ -27,8 +27,9 @@ type Options struct {
 	// Log is told of every event, and of requests refused at the door; nil is
 	// nobody.
 	Log *slog.Logger
-	// Socket is the control socket's path; "" is none.
-	Socket string
+	// Socket says where the control socket of a node on a port belongs; nil is
+	// none.
+	Socket func(port string) (path string, err error)
 	// Seed makes the engine's jitter repeatable; 0 does not.
 	Seed uint64
 }
@@ -91,8 +92,8 @@ func Start(o Options) (*Node, error) {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
 	n := &Node{engine: e, proxy: p, log: log, addr: l.Addr().String(), served: make(chan error, 1)}
-	if o.Socket != "" {
-		cl, err := control.Listen(o.Socket)
+	if o.Socket != nil {
+		cl, err := listenControl(o.Socket, n.addr)
 		if err != nil {
 			_ = l.Close()
 			return nil, err
@@ -120,6 +121,20 @@ func Start(o Options) (*Node, error) {
 		close(n.served)
 	})
 	return n, nil
+}
+
+// listenControl makes the control socket. Its name needs the port, which is
+// only known once something listens there.
+func listenControl(socket func(port string) (string, error), addr string) (net.Listener, error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	path, err := socket(port)
+	if err != nil {
+		return nil, err
+	}
+	return control.Listen(path)
 }
 
 // Addr is where clients come in, host:port.

@@ -156,7 +156,7 @@ func TestTheWorld(t *testing.T) {
 	cfg.Listen, cfg.Engine = "127.0.0.1:0", world.Config()
 	var logged buffer
 	socket := filepath.Join(t.TempDir(), "kw.sock")
-	n, err := Start(Options{Config: cfg, Socket: socket, Seed: 7, Log: slog.New(slog.NewTextHandler(&logged, nil))})
+	n, err := Start(Options{Config: cfg, Socket: func(string) (string, error) { return socket, nil }, Seed: 7, Log: slog.New(slog.NewTextHandler(&logged, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

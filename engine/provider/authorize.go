@@ -4,15 +4,24 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"keywheel/engine"
 )
 
-// credentialHeaders are all the places clients put keys, and what belongs to
-// one account: none of it goes upstream as it came.
-var credentialHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Cookie", "Proxy-Authorization",
-	"Openai-Organization", "Openai-Project"}
+// tokenHeaders and tokenParams are all the places where clients of these APIs,
+// and of gateways before them, put keys. `token` is not among the parameters: it
+// is a page's or a file's as often as a person's.
+var (
+	tokenHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Anthropic-Api-Key", "Openai-Api-Key", "Apikey", "X-Apikey",
+		"X-Auth-Token", "X-Access-Token", "X-Api-Token", "Private-Token", "Ocp-Apim-Subscription-Key"}
+	tokenParams = []string{"key", "api_key", "apikey", "api-key", "access_token"}
+)
+
+// accountHeaders are further credentials, and what belongs to one account. Like
+// all tokens they do not go upstream.
+var accountHeaders = []string{"Cookie", "Proxy-Authorization", "Openai-Organization", "Openai-Project", "X-Goog-User-Project"}
 
 // wsProtocol is how browsers give OpenAI's realtime API a key.
 const wsProtocol = "openai-insecure-api-key."
@@ -20,7 +29,7 @@ const wsProtocol = "openai-insecure-api-key."
 // ClientTokens are the credentials a client showed, in whatever place.
 func ClientTokens(h http.Header, rawQuery string) []string {
 	var tokens []string
-	for _, name := range credentialHeaders[:4] {
+	for _, name := range tokenHeaders {
 		for _, v := range h[name] {
 			if scheme, rest, ok := strings.Cut(v, " "); ok && (strings.EqualFold(scheme, "bearer") || strings.EqualFold(scheme, "token")) {
 				v = strings.TrimSpace(rest)
@@ -30,9 +39,12 @@ func ClientTokens(h http.Header, rawQuery string) []string {
 			}
 		}
 	}
-	if strings.Contains(rawQuery, "key=") {
-		if q, err := url.ParseQuery(rawQuery); err == nil {
-			tokens = append(tokens, q["key"]...)
+	for part := range strings.SplitSeq(rawQuery, "&") {
+		if tokenParam(part) {
+			_, v, _ := strings.Cut(part, "=")
+			if v, err := url.QueryUnescape(v); err == nil && v != "" {
+				tokens = append(tokens, v)
+			}
 		}
 	}
 	for _, v := range h["Sec-Websocket-Protocol"] {
@@ -54,7 +66,10 @@ func (p *Provider) Strip(h http.Header) (place string) {
 			place = also
 		}
 	}
-	for _, name := range credentialHeaders {
+	for _, name := range tokenHeaders {
+		delete(h, name)
+	}
+	for _, name := range accountHeaders {
 		delete(h, name)
 	}
 	if vs := h["Sec-Websocket-Protocol"]; vs != nil {
@@ -74,18 +89,33 @@ func (p *Provider) Strip(h http.Header) (place string) {
 	return place
 }
 
-// StripQuery removes `key=` from a query, leaving the rest byte for byte.
+// StripQuery removes the client's tokens from a query, leaving the rest byte for
+// byte.
 func StripQuery(raw string) string {
-	if !strings.Contains(raw, "key=") {
+	found := false
+	for part := range strings.SplitSeq(raw, "&") {
+		found = found || tokenParam(part)
+	}
+	if !found {
 		return raw
 	}
 	var keep []string
 	for part := range strings.SplitSeq(raw, "&") {
-		if !strings.HasPrefix(part, "key=") {
+		if !tokenParam(part) {
 			keep = append(keep, part)
 		}
 	}
 	return strings.Join(keep, "&")
+}
+
+// tokenParam reports whether a name=value of a query is a token, however its
+// name is written.
+func tokenParam(part string) bool {
+	name, _, _ := strings.Cut(part, "=")
+	if strings.IndexByte(name, '%') >= 0 {
+		name, _ = url.QueryUnescape(name)
+	}
+	return slices.ContainsFunc(tokenParams, func(t string) bool { return strings.EqualFold(t, name) })
 }
 
 // Authorize puts the key's secret into a header that goes upstream: at place if

@@ -2,6 +2,8 @@ package provider
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -115,25 +117,47 @@ func PathModel(path string) string {
 
 const modelChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 
-// managed are the paths behind which accounts, keys and organizations are
-// managed. A service's keys are not for that unless its `allow` says so.
-var managed = []string{"/organization", "/organizations", "/admin", "/keys", "/api-keys", "/api_keys", "/billing", "/credits", "/users", "/account", "/accounts"}
+// managed are the first segments of the paths behind which accounts, keys and
+// organizations are managed. A service's keys are not for that unless its
+// `allow` says so.
+var managed = []string{"organization", "organizations", "admin", "keys", "api-keys", "api_keys", "billing", "dashboard", "credits", "users", "account", "accounts"}
 
 // Allows is the built-in rule for a service that has no `allow` of its own:
 // everything but the management of accounts, keys and organizations; of a plain
-// REST API only reading.
-func (p *Provider) Allows(method, path string) bool {
+// REST API only reading. It decides on the path that is sent when the key's base
+// URL has the path base, read as liberally as any server may read it.
+func (p *Provider) Allows(method, base, path string) bool {
 	if p.ReadOnly {
 		return method == http.MethodGet || method == http.MethodHead
 	}
-	path = strings.TrimPrefix(path, "/~")
-	if versioned(path) {
-		path = path[1+strings.IndexByte(path[1:]+"/", '/'):]
-	}
-	for _, m := range managed {
-		if hasSegment(path, m) {
+	sent, _ := cutSegment(liberal(p.Target(base, path)), strings.TrimSuffix(liberal(base), "/"))
+	first := true // of what follows the base and versions
+	for seg := range strings.SplitSeq(strings.TrimPrefix(sent, "/"), "/") {
+		if first && slices.Contains(managed, seg) {
 			return false
 		}
+		first = versioned(seg)
 	}
 	return true
+}
+
+// liberal is a path as the most liberal server reads it: percent-decoded as often
+// as that changes it, every kind of slash one slash, doubled slashes one, in
+// lower case. It is to decide by, not to send.
+func liberal(path string) string {
+	for range 3 {
+		if strings.IndexByte(path, '%') < 0 {
+			break
+		}
+		decoded, err := url.PathUnescape(path)
+		if err != nil {
+			break
+		}
+		path = decoded
+	}
+	path = strings.ReplaceAll(path, `\`, "/")
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return strings.ToLower(path)
 }

@@ -80,23 +80,49 @@ func TestDescribe(t *testing.T) {
 func TestAllows(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		provider, method, path string
-		want                   bool
+		provider, base, method, path string
+		want                         bool
 	}{
-		{"openai", "POST", "/v1/chat/completions", true},
-		{"openai", "GET", "/v1/organization/costs", false},
-		{"openai", "GET", "/~/v1/organization/costs", false},
-		{"openai", "GET", "/organization", false},
-		{"aimlapi", "POST", "/v1/keys", false},
-		{"aimlapi", "POST", "/v2/video/generations", true},
-		{"github", "GET", "/repos/o/r", true},
-		{"github", "HEAD", "/repos/o/r", true},
-		{"github", "POST", "/repos/o/r/issues", false},
-		{"github", "DELETE", "/repos/o/r", false},
+		{"openai", "/v1", "POST", "/v1/chat/completions", true},
+		{"openai", "/v1", "GET", "/v1/organization/costs", false},
+		{"openai", "/v1", "GET", "/~/v1/organization/costs", false},
+		{"openai", "/v1", "GET", "/organization", false},
+		{"aimlapi", "/v1", "POST", "/v1/keys", false},
+		{"aimlapi", "/v1", "POST", "/v2/video/generations", true},
+		{"github", "", "GET", "/repos/o/r", true},
+		{"github", "", "HEAD", "/repos/o/r", true},
+		{"github", "", "POST", "/repos/o/r/issues", false},
+		{"github", "", "DELETE", "/repos/o/r", false},
+		// However it is written.
+		{"openai", "/v1", "GET", "/v1/v1/organization/costs", false},
+		{"openai", "/v1", "GET", "/v1/v1/v1/organization/costs", false},
+		{"openai", "/v1", "GET", "/v1//organization/costs", false},
+		{"openai", "/v1", "GET", "//v1/organization/costs", false},
+		{"openai", "/v1", "GET", "/V1/Organization/costs", false},
+		{"openai", "/v1", "GET", "/v1/%6Frganization/costs", false},
+		{"openai", "/v1", "GET", "/v1/%256Frganization/costs", false},
+		{"openai", "/v1", "GET", "/v1%2Forganization/costs", false},
+		{"openai", "/v1", "GET", "/v1/organization%2Fcosts", false},
+		{"openai", "/v1", "GET", "/v1/organization%5Ccosts", false},
+		{"openai", "/v1", "GET", "/~//v1/organization/costs", false},
+		{"openai", "/v1", "GET", "/%76%31/organization", false},
+		{"openai", "", "GET", "/v1/organization", false},
+		// Behind whatever base.
+		{"openrouter", "/api/v1", "GET", "/api/v1/keys", false},
+		{"openrouter", "/api/v1/", "GET", "/v1/keys", false},
+		{"openrouter", "/api/v1", "GET", "/~/api/v1/keys", false},
+		{"openrouter", "/api", "GET", "/v1/keys", false},
+		{"generic", "/users/me/v1", "POST", "/v1/chat/completions", true},
+		{"generic", "/users/me/v1", "GET", "/v1/users", false},
+		// Names that only hold such a word.
+		{"openai", "/v1", "GET", "/v1/models/org%2Fmodel", true},
+		{"openai", "/v1", "GET", "/v1/models/organization%2Fmodel", true},
+		{"openai", "/v1", "GET", "/v1/models/users/keys", true},
+		{"openai", "/v1", "GET", "/v1/keysets", true},
 	} {
 		p, _ := Lookup(c.provider)
-		if got := p.Allows(c.method, c.path); got != c.want {
-			t.Errorf("%s: %s %s allowed: %v", c.provider, c.method, c.path, got)
+		if got := p.Allows(c.method, c.base, c.path); got != c.want {
+			t.Errorf("%s at %q: %s %s allowed: %v", c.provider, c.base, c.method, c.path, got)
 		}
 	}
 }

@@ -24,6 +24,8 @@ type body struct {
 	size int64    // of mem and file together
 	// rest is what follows and was not read; a body with a rest can be sent once.
 	rest io.ReadCloser
+	// source is closed with the last use of the body; nil is nothing.
+	source io.Closer
 	// length is the whole body's, -1 if unknown.
 	length int64
 	budget *budget
@@ -192,6 +194,9 @@ func (b *body) drop() {
 	}
 	if b.file != nil {
 		_ = b.file.Close()
+	}
+	if b.source != nil {
+		_ = b.source.Close()
 	}
 	b.budget.left.Add(b.taken)
 	if b.pooled != nil {

@@ -74,6 +74,7 @@ type served struct {
 	scope    string // of every request, where the service has one need
 	allow    []allowed
 	upstream []string // scheme://host of its keys
+	bases    []string // paths of their base URLs
 }
 
 // allowed is one entry of a service's `allow`.
@@ -133,8 +134,15 @@ func New(e *engine.Engine, o Options) (*Proxy, error) {
 			if sv.provider == nil {
 				sv.provider, _ = provider.Lookup(k.Kind)
 			}
-			if u, err := url.Parse(k.BaseURL); err == nil && !slices.Contains(sv.upstream, u.Scheme+"://"+u.Host) {
-				sv.upstream = append(sv.upstream, u.Scheme+"://"+u.Host)
+			u, err := url.Parse(k.BaseURL)
+			if err != nil {
+				continue
+			}
+			if host := u.Scheme + "://" + u.Host; !slices.Contains(sv.upstream, host) {
+				sv.upstream = append(sv.upstream, host)
+			}
+			if !slices.Contains(sv.bases, u.Path) {
+				sv.bases = append(sv.bases, u.Path)
 			}
 		}
 		if sv.provider == nil {
@@ -180,6 +188,7 @@ func (p *Proxy) Server() *http.Server {
 type visit struct {
 	w       http.ResponseWriter
 	r       *http.Request
+	id      string
 	service *served
 	path    string // percent-encoded, behind the service's name
 	query   string
@@ -190,7 +199,12 @@ type visit struct {
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := &visit{w: w, r: r, query: r.URL.RawQuery}
+	v := &visit{w: w, r: r, id: requestID(), query: r.URL.RawQuery}
+	defer func() { // also when a broken stream panics
+		if v.body != nil {
+			v.body.drop()
+		}
+	}()
 	if ref := p.enter(v); ref != nil {
 		p.turnAway(v, ref)
 		return
@@ -199,23 +213,29 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // answered by the door itself
 	}
 	p.pass(v)
-	if v.body != nil {
-		v.body.drop()
+}
+
+// sign tells on an answer of keywheel itself which request it is to, with how
+// many keys that was tried, and the last of them, "" if none.
+func (v *visit) sign(attempted int, key string) {
+	h := v.w.Header()
+	h["X-Keywheel-Request"] = []string{v.id}
+	h["X-Keywheel-Attempts"] = attempts(attempted)
+	if key != "" {
+		h["X-Keywheel-Key"] = []string{key}
 	}
 }
 
 // turnAway answers a request that does not come in.
 func (p *Proxy) turnAway(v *visit, ref *refusal) {
-	if v.body != nil {
-		v.body.drop()
-	}
 	p.refused.Add(1)
 	p.o.Log(Refused{From: provider.Clean(v.r.RemoteAddr, 60), Method: provider.Clean(v.r.Method, 20), Path: provider.Clean(hideToken(v.r.URL.Path), 120), Why: ref.message, Status: ref.status})
 	var pr *provider.Provider
 	if v.service != nil {
 		pr = v.service.provider
 	}
-	ref.write(v.w, dialectOf(v.r.URL.Path, pr), "")
+	v.sign(0, "")
+	ref.write(v.w, dialectOf(v.r.URL.Path, pr))
 }
 
 // enter decides whether and as what a request comes in. It leaves the service
@@ -235,6 +255,7 @@ func (p *Proxy) enter(v *visit) *refusal {
 	}
 	path := r.URL.EscapedPath()
 	if path == "/healthz" {
+		v.sign(0, "")
 		p.healthz(v.w)
 		return nil
 	}
@@ -293,6 +314,7 @@ func (p *Proxy) hostAndOrigin(v *visit) *refusal {
 			h.Set("Access-Control-Allow-Headers", asked)
 		}
 		h.Set("Access-Control-Max-Age", "600")
+		v.sign(0, "")
 		v.w.WriteHeader(http.StatusNoContent)
 		v.r = nil
 	}
@@ -311,6 +333,7 @@ func (p *Proxy) root(v *visit, path string) *refusal {
 		}
 	}
 	if path == "/v1/models" && v.r.Method == http.MethodGet && v.service == nil {
+		v.sign(0, "")
 		p.models(v.w)
 		return nil
 	}
@@ -355,7 +378,7 @@ func (p *Proxy) admit(v *visit) *refusal {
 			message: fmt.Sprintf("%s needs its own token, the value of %s, where the client puts its API key", s.Name, s.TokenRef)}
 	}
 	path := v.path
-	ok := s.provider.Allows(v.r.Method, path)
+	ok := !slices.ContainsFunc(s.bases, func(base string) bool { return !s.provider.Allows(v.r.Method, base, path) })
 	if len(s.allow) > 0 {
 		ok = slices.ContainsFunc(s.allow, func(a allowed) bool { return a.match(v.r.Method, path) })
 	}
@@ -474,7 +497,7 @@ func (p *Proxy) pass(v *visit) {
 	v.rewrite()
 	hide := v.askUsage()
 	r, s := v.r, v.service
-	er := &engine.Request{ID: requestID(), Service: s.Name, Method: r.Method, Path: v.path, Model: v.model}
+	er := &engine.Request{ID: v.id, Service: s.Name, Method: r.Method, Path: v.path, Model: v.model}
 	er.Scope, er.Repeatable = provider.Describe(r.Method, v.path)
 	if s.scope != "" {
 		er.Scope = s.scope
@@ -485,7 +508,7 @@ func (p *Proxy) pass(v *visit) {
 	if len(s.Limits) > 0 || v.body.size > 0 {
 		er.Tokens = v.body.size / 4
 	}
-	o := &outgoing{method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), body: v.body}
+	o := &outgoing{method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), extra: s.Headers, body: v.body}
 	for name, values := range r.Header {
 		o.header[name] = values
 	}
@@ -498,16 +521,14 @@ func (p *Proxy) pass(v *visit) {
 		o.header["Te"] = []string{"trailers"}
 	}
 	decodable(o.header)
-	for name, value := range s.Headers {
-		o.header[http.CanonicalHeaderKey(name)] = []string{value}
-	}
 	if len(r.Trailer) > 0 {
 		o.trailer = r.Trailer
 	}
 	res, err := p.sender.send(r.Context(), er, o)
 	if err != nil {
 		if !gone(r.Context()) {
-			refusalOf(err).write(v.w, dialectOf(v.path, s.provider), er.ID)
+			v.sign(er.Attempts(), o.key)
+			refusalOf(err).write(v.w, dialectOf(v.path, s.provider))
 		}
 		return
 	}
@@ -543,9 +564,12 @@ func decodable(h http.Header) {
 
 // upgrade passes a WebSocket through with the key set.
 func (p *Proxy) upgrade(v *visit, er *engine.Request, o *outgoing) {
-	for name, value := range v.service.Headers {
-		o.header[http.CanonicalHeaderKey(name)] = []string{value}
-	}
+	var answer io.Closer
+	defer func() { // an upgrade that does not come about leaves it open
+		if answer != nil {
+			_ = answer.Close()
+		}
+	}()
 	(&httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			// Only the upgrade itself is needed: the sender makes the rest.
@@ -555,6 +579,7 @@ func (p *Proxy) upgrade(v *visit, er *engine.Request, o *outgoing) {
 			o.header["Connection"], o.header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 			res, err := p.sender.send(req.Context(), er, o)
 			if err == nil {
+				answer = res.Body
 				v.redirectHere(res.Header)
 				for name := range res.Header {
 					if ofOneKey(name) {
@@ -565,7 +590,8 @@ func (p *Proxy) upgrade(v *visit, er *engine.Request, o *outgoing) {
 			return res, err
 		}),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			refusalOf(err).write(w, dialectOf(v.path, v.service.provider), er.ID)
+			v.sign(er.Attempts(), o.key)
+			refusalOf(err).write(w, dialectOf(v.path, v.service.provider))
 		},
 	}).ServeHTTP(v.w, v.r)
 }
@@ -647,8 +673,15 @@ func isWebSocket(r *http.Request) bool {
 	return r.Header["Upgrade"] != nil && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-// dotted reports whether a path has a segment that moves up or stays.
+// dotted reports whether a path has a segment that moves up or stays, for
+// whatever server reads it.
 func dotted(path string) bool {
+	if strings.IndexByte(path, '%') >= 0 { // was encoded twice
+		if again, err := url.PathUnescape(path); err == nil {
+			path = again
+		}
+	}
+	path = strings.ReplaceAll(path, `\`, "/")
 	if !strings.Contains(path, "/.") {
 		return false
 	}

@@ -107,7 +107,7 @@ var googleStatus = map[int]string{400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED
 	429: "RESOURCE_EXHAUSTED", 502: "UNAVAILABLE", 503: "UNAVAILABLE"}
 
 // write answers in the client's dialect.
-func (r *refusal) write(w http.ResponseWriter, d provider.Dialect, id string) {
+func (r *refusal) write(w http.ResponseWriter, d provider.Dialect) {
 	type object = map[string]any
 	keys := r.keys
 	if keys == nil {
@@ -132,9 +132,6 @@ func (r *refusal) write(w http.ResponseWriter, d provider.Dialect, id string) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	if id != "" {
-		h.Set("X-Keywheel-Request", id)
-	}
 	if r.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(r.retry))
 	}

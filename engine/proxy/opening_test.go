@@ -126,3 +126,39 @@ func TestUsageHiderWithAnyChunks(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswerThatComesByTheByteIsWhole(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ provider, answer string }{
+		"chat":              {"openai", `{"id":"1","object":"chat.completion","choices":[{"message":{"content":"an \"error\": none"}}],"usage":{"prompt_tokens":3,"completion_tokens":2}}`},
+		"message":           {"anthropic", `{"id":"1","type":"message","content":[{"type":"text","text":"hello"}],"usage":{"input_tokens":3,"output_tokens":2}}`},
+		"no error":          {"openai", `{"error":null,"id":"1","status":"completed","usage":{"input_tokens":3,"output_tokens":2}}`},
+		"after blanks":      {"openai", "\n\n  " + `{"id":"1","usage":{"prompt_tokens":3,"completion_tokens":2}}`},
+		"of an unknown API": {"generic", `{"data":[1,2,3],"error":"","usage":{"prompt_tokens":3,"completion_tokens":2}}`},
+		"Gemini's":          {"gemini", `{"candidates":[{"content":{"parts":[{"text":"hello"}]}}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}}`},
+	} {
+		for _, length := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", length known: ", length), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, c.provider, 2, func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "application/json")
+					if length {
+						w.Header().Set("Content-Length", fmt.Sprint(len(c.answer)))
+					}
+					for i := range len(c.answer) {
+						_, _ = io.WriteString(w, c.answer[i:i+1])
+						w.(http.Flusher).Flush()
+					}
+				})
+				res, text := r.ask("POST", "/svc/v1/chat/completions", chatBody)
+				if res.StatusCode != 200 || text != c.answer || res.Header.Get("X-Keywheel-Attempts") != "1" {
+					t.Errorf("%d %v %s", res.StatusCode, res.Header, text)
+				}
+				waitFor(t, func() bool { return r.engine.Snapshot().Proxy.InFlight == 0 })
+				if k := r.engine.Snapshot().Keys[0]; k.Verdicts.OK != 1 || k.Failures != 0 || k.InputTokens != 3 || k.OutputTokens != 2 {
+					t.Errorf("%+v, %d in, %d out", k.Verdicts, k.InputTokens, k.OutputTokens)
+				}
+			})
+		}
+	}
+}

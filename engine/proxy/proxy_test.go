@@ -117,8 +117,8 @@ func TestClientsCredentialsStayAndKeysDoNotComeBack(t *testing.T) {
 		w.Header().Set("X-Debug", "you sent "+r.Header.Get("Authorization"))
 		fmt.Fprint(w, `{}`)
 	})
-	res, _ := r.ask("POST", "/svc/v1/chat/completions?key=client-token&a=%2Fb&key=again", chatBody, "Authorization", "Bearer client-token", "X-Api-Key", "client-token",
-		"Api-Key", "client-token", "X-Goog-Api-Key", "client-token", "Cookie", "c=client-token", "OpenAI-Organization", "org-client", "User-Agent", "me/1",
+	res, _ := r.ask("POST", "/svc/v1/chat/completions?key=client-token&a=%2Fb&key=again&api_key=client-token&access_token=client-token", chatBody, "Authorization", "Bearer client-token", "X-Api-Key", "client-token",
+		"Api-Key", "client-token", "X-Goog-Api-Key", "client-token", "Anthropic-Api-Key", "client-token", "X-Auth-Token", "client-token", "Cookie", "c=client-token", "OpenAI-Organization", "org-client", "User-Agent", "me/1",
 		"Connection", "X-Hop", "X-Hop", "1", "X-Custom", "stays")
 	if got := seen.Get("Authorization"); got != "Bearer "+fake+"k1" {
 		t.Errorf("upstream saw Authorization %q", got)
@@ -229,6 +229,9 @@ func TestNobodyAnswers(t *testing.T) {
 	if res.StatusCode != 502 || gjson.Get(text, "error.message").Str != "openai gave no answer: connection refused" {
 		t.Errorf("%d %s", res.StatusCode, text)
 	}
+	if h := res.Header; h.Get("X-Keywheel-Key") != "k2" || h.Get("X-Keywheel-Attempts") != "2" || h.Get("X-Keywheel-Request") == "" {
+		t.Errorf("the last key of two: %v", h)
+	}
 }
 
 func TestNoKeyIsAnsweredFromState(t *testing.T) {
@@ -243,6 +246,13 @@ func TestNoKeyIsAnsweredFromState(t *testing.T) {
 		res, text := r.ask("POST", "/svc/v1/chat/completions", chatBody)
 		if res.StatusCode != 429 || gjson.Get(text, "error.code").Str != "keywheel_no_key" || gjson.Get(text, "error.type").Str != "rate_limit_error" {
 			t.Fatalf("%d: %d %s", i, res.StatusCode, text)
+		}
+		wantKey, wantAttempts := "k2", "2"
+		if i > 0 {
+			wantKey, wantAttempts = "", "0"
+		}
+		if h := res.Header; h.Get("X-Keywheel-Key") != wantKey || h.Get("X-Keywheel-Attempts") != wantAttempts || h.Get("X-Keywheel-Request") == "" {
+			t.Errorf("%d: %v", i, h)
 		}
 		if ra := res.Header.Get("Retry-After"); ra != "20" && ra != "19" && ra != "21" {
 			t.Errorf("Retry-After %q", ra)
@@ -342,6 +352,23 @@ func TestACutStreamIsABrokenConnection(t *testing.T) {
 		t.Errorf("half an answer looked whole: %q", text)
 	}
 	waitFor(t, func() bool { return r.engine.Snapshot().Proxy.Failures == 1 })
+}
+
+func TestACutStreamLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, "half")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	res, err := http.Post(r.url+"/svc/v1/files", "application/octet-stream", bytes.NewReader(make([]byte, 3<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	waitFor(t, func() bool { return r.proxy.budget.left.Load() == 1<<30 })
 }
 
 func TestBodiesOfAnySize(t *testing.T) {
@@ -580,12 +607,21 @@ func TestTheDoor(t *testing.T) {
 		{"token in x-goog-api-key", "POST", "/locked/v1/x", chatBody, []string{"X-Goog-Api-Key", "test-token-1"}, 200, "/v1/x"},
 		{"token as GitHub has it", "POST", "/locked/v1/x", chatBody, []string{"Authorization", "token test-token-1"}, 200, "/v1/x"},
 		{"token in the query", "POST", "/locked/v1/x?key=test-token-1", chatBody, nil, 200, "/v1/x"},
+		{"token in another parameter", "POST", "/locked/v1/x?access_token=test-token-1", chatBody, nil, 200, "/v1/x"},
+		{"token in another header", "POST", "/locked/v1/x", chatBody, []string{"Anthropic-Api-Key", "test-token-1"}, 200, "/v1/x"},
 		{"token in the path", "GET", "/t/test-token-2/paths/v1/x", "", nil, 200, "/v1/x"},
 		{"token in the path of a POST", "POST", "/t/test-token-2/paths/v1/x", chatBody, nil, 401, "wrong_token"},
 		{"token in the path where it may not", "GET", "/t/test-token-1/locked/v1/x", "", nil, 401, "wrong_token"},
 		{"allow: yes", "POST", "/narrow/v1/embeddings", "{}", nil, 200, "/v1/embeddings"},
 		{"allow: no", "POST", "/narrow/v1/chat/completions", "{}", nil, 403, "keywheel_not_allowed"},
 		{"keys are not for managing keys", "GET", "/svc/v1/organization/admin_api_keys", "", nil, 403, "keywheel_not_allowed"},
+		{"nor however that is written", "GET", "/svc/v1/v1/%6Frganization/costs", "", nil, 403, "keywheel_not_allowed"},
+		{"nor behind an encoded slash", "GET", "/svc/v1%2Forganization/costs", "", nil, 403, "keywheel_not_allowed"},
+		{"nor behind a doubled one", "GET", "/svc/v1//organization/costs", "", nil, 403, "keywheel_not_allowed"},
+		{"encoded slashes elsewhere", "GET", "/svc/v1/models/org%2Fmodel", "", nil, 200, "/v1/models/org/model"},
+		{"allow: not out of its path", "GET", "/narrow/v1/files/%2e%2e%2Forganization", "", nil, 400, "keywheel_bad_path"},
+		{"allow: not by twice encoded dots", "GET", "/narrow/v1/files/%252e%252e%252Forganization", "", nil, 400, "keywheel_bad_path"},
+		{"allow: not by backslashes", "GET", "/narrow/v1/files/..%5Corganization", "", nil, 400, "keywheel_bad_path"},
 		{"dots", "GET", "/svc/v1/../../etc", "", nil, 400, "keywheel_bad_path"},
 		{"encoded dots", "GET", "/svc/v1/%2e%2e/x", "", nil, 400, "keywheel_bad_path"},
 		{"foreign host", "GET", "/svc/v1/x", "", []string{"Host", "evil.example"}, 403, "keywheel_foreign_host"},
@@ -602,6 +638,12 @@ func TestTheDoor(t *testing.T) {
 			res, text := r.ask(c.method, c.path, c.body, c.headers...)
 			if res.StatusCode != c.status || !strings.Contains(text, c.contains) {
 				t.Errorf("%d %s", res.StatusCode, text)
+			}
+			if res.Header.Get("X-Keywheel-Request") == "" || res.Header.Get("X-Keywheel-Attempts") == "" {
+				t.Errorf("which request was it? %v", res.Header)
+			}
+			if c.status >= 400 && (res.Header.Get("X-Keywheel-Attempts") != "0" || res.Header["X-Keywheel-Key"] != nil) {
+				t.Errorf("no key was used at the door: %v", res.Header)
 			}
 			if c.status >= 400 {
 				if !json.Valid([]byte(text)) || res.Header.Get("X-Should-Retry") != "false" {
@@ -677,6 +719,18 @@ func TestKeysGoWhereTheProviderReadsThem(t *testing.T) {
 	}
 }
 
+func TestAServicesOwnHeadersAreNotTheClients(t *testing.T) {
+	t.Parallel()
+	var seen http.Header
+	r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) { seen = r.Header.Clone() }, func(c *engine.Config, _ *Options) {
+		c.Services[0].Headers = map[string]string{"OpenAI-Project": "proj-ours", "X-Title": "ours"}
+	})
+	r.ask("GET", "/svc/v1/x", "", "OpenAI-Project", "proj-client", "X-Title", "client")
+	if seen.Get("OpenAI-Project") != "proj-ours" || seen.Get("X-Title") != "ours" {
+		t.Errorf("%v", seen)
+	}
+}
+
 func TestUsageIsReadAsItPasses(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) {
@@ -732,6 +786,57 @@ func TestWhileOneKeyIsUsableClientsSeeNoError(t *testing.T) {
 	}
 }
 
+func TestSilenceIsCalledThat(t *testing.T) {
+	t.Parallel()
+	short := func(_ *engine.Config, o *Options) {
+		o.Timeouts = Timeouts{Header: 200 * time.Millisecond, Idle: 200 * time.Millisecond}
+	}
+	t.Run("before the head", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, short)
+		res, text := r.ask("GET", "/svc/v1/x", "")
+		if res.StatusCode != 502 || gjson.Get(text, "error.message").Str != "openai gave no answer: silent for too long" {
+			t.Errorf("%d %s", res.StatusCode, text)
+		}
+	})
+	for _, c := range []struct{ name, contentType, begun string }{
+		{"in a stream", sseHead, "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n"},
+		{"in a stream without content yet", sseHead, ": ping\n\n"},
+		{"in JSON", "application/json", `{"choices":[`},
+		{"in a file", "application/octet-stream", "half"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, "openai", 2, func(w http.ResponseWriter, r *http.Request) {
+				if key(r) == "k1" {
+					w.WriteHeader(402) // so that there is a rotation to read the outcome of
+					return
+				}
+				w.Header().Set("Content-Type", c.contentType)
+				_, _ = io.WriteString(w, c.begun)
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			}, short)
+			res, err := http.Post(r.url+"/svc/v1/files", "application/json", strings.NewReader(chatBody))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, err := io.ReadAll(res.Body); err == nil {
+				t.Errorf("half an answer looked whole: %q", text)
+			}
+			_ = res.Body.Close()
+			waitFor(t, func() bool { return r.engine.Snapshot().Proxy.InFlight == 0 })
+			s := r.engine.Snapshot()
+			if last := s.Services[0].LastRotation; last == nil || last.Outcome != "the answer was cut: silent for too long" {
+				t.Errorf("%+v", last)
+			}
+			if s.Proxy.Failures != 1 || s.Keys[1].Verdicts.UpstreamFault != 1 {
+				t.Errorf("%+v %+v", s.Proxy, s.Keys[1].Verdicts)
+			}
+		})
+	}
+}
+
 func TestBadClients(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -781,6 +886,9 @@ func TestBadClients(t *testing.T) {
 		<-release // the upstream was let go
 	})
 	waitFor(t, func() bool { return r.engine.Snapshot().Proxy.InFlight == 0 })
+	if s := r.engine.Snapshot(); s.Proxy.Failures != 0 || s.Keys[0].Failures != 0 {
+		t.Errorf("the key is blamed for a client that does not read: %+v", s.Keys[0].Verdicts)
+	}
 	if res, text := r.ask("GET", "/svc/v1/x", ""); res.StatusCode != 200 || text != "ok" {
 		t.Errorf("the rest is not served: %d %s", res.StatusCode, text)
 	}
@@ -833,4 +941,100 @@ func TestTransportIsARoundTripper(t *testing.T) {
 	if _, err := client.Get("https://api.example/v1/x"); err != nil {
 		t.Errorf("the second: %v", err)
 	}
+}
+
+// closing is a body that tells when it was closed.
+type closing struct {
+	io.Reader
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *closing) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+
+func TestTransportClosesBodiesAndEndsRequests(t *testing.T) {
+	t.Parallel()
+	cut := func() io.Reader { return io.MultiReader(strings.NewReader("x"), errReader{}) }
+	for _, c := range []struct {
+		name, service string
+		size          int64
+		body          io.Reader
+		base          string // of the first of two keys; "" is right
+		keys          int
+		fails         bool
+	}{
+		{"served", "svc", 1000, nil, "", 1, false},
+		{"beyond one write", "svc", 100 << 10, nil, "", 1, false},
+		{"too large to keep", "svc", 3 << 20, nil, "", 1, false},
+		{"no such service", "nope", 1000, nil, "", 1, true},
+		{"no such service, too large to keep", "nope", 3 << 20, nil, "", 1, true},
+		{"the body breaks", "svc", 1000, cut(), "", 1, true},
+		{"a long body breaks", "svc", 100 << 10, cut(), "", 1, true},
+		{"a key that leads nowhere", "svc", 1000, nil, "://", 1, true},
+		{"a key that leads nowhere, and another", "svc", 1000, nil, "://", 2, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, "openai", c.keys, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				fmt.Fprint(w, key(r))
+			}, func(cfg *engine.Config, _ *Options) {
+				if c.base != "" {
+					cfg.Keys[0].BaseURL = c.base
+				}
+			})
+			if c.body == nil {
+				c.body = bytes.NewReader(make([]byte, c.size))
+			}
+			body := &closing{Reader: c.body, closed: make(chan struct{})}
+			req, err := http.NewRequest("POST", "https://api.example/v1/chat/completions", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.ContentLength = c.size
+			res, err := (&Transport{Engine: r.engine, Service: c.service, MaxReplay: 1 << 20}).RoundTrip(req)
+			if (err != nil) != c.fails {
+				t.Errorf("%v", err)
+			}
+			if err == nil {
+				_, _ = io.Copy(io.Discard, res.Body)
+				_ = res.Body.Close()
+			}
+			waitFor(t, func() bool {
+				select {
+				case <-body.closed:
+					return r.engine.Snapshot().Proxy.InFlight == 0
+				default:
+					return false
+				}
+			})
+		})
+	}
+}
+
+// errReader breaks.
+type errReader struct{}
+
+func (errReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestAnUpgradeToSomethingElseEnds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) {
+		c, rw, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n")
+		_ = rw.Flush()
+		_, _ = io.Copy(io.Discard, rw)
+	})
+	if res, _ := r.ask("GET", "/svc/v1/realtime", "", "Upgrade", "websocket", "Connection", "Upgrade"); res.StatusCode != 502 || res.Header.Get("X-Keywheel-Key") != "k1" {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+	waitFor(t, func() bool { return r.engine.Snapshot().Proxy.InFlight == 0 })
 }

@@ -47,6 +47,7 @@ func (a *answerBody) Read(p []byte) (n int, err error) {
 		n = copy(p, a.held)
 		a.held = a.held[n:]
 	case a.pending != nil:
+		a.guard()
 		got := <-a.pending
 		a.pending, a.held, a.failed = nil, got.buf, got.err
 		return a.Read(p)
@@ -54,6 +55,7 @@ func (a *answerBody) Read(p []byte) (n int, err error) {
 		a.guard()
 		n, err = a.ReadCloser.Read(p)
 	}
+	a.unguard() // a client that takes its time is not upstream's silence
 	if err == nil && len(a.held) == 0 && a.failed != nil {
 		err = a.failed
 	}
@@ -108,7 +110,7 @@ func (a *answerBody) Close() error {
 		cut := a.err
 		switch {
 		case inStream != nil:
-			cut = inStream
+			cut = errors.New(redactWords(inStream.Error(), a.lease.Key()))
 		case cut == io.EOF, ended:
 			cut = nil
 		case a.silent.Load():

@@ -75,6 +75,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		length = -1
 	}
 	kept, err := keep(req.Body, length, limit, total)
+	switch {
+	case req.Body == nil:
+	case err == nil && kept.rest != nil:
+		kept.source = req.Body // closed when it has gone up
+	default:
+		_ = req.Body.Close()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +115,12 @@ type outgoing struct {
 	// header is without hop-by-hop headers. The first attempt takes it as it
 	// is; the others copy it, for the first may still be on its way.
 	header http.Header
+	// extra are the headers that the service adds to every request.
+	extra map[string]string
 	// place is where the client had its token; auth is the header that the last
 	// attempt's key went into, "" before the first.
 	place, auth string
+	key         string // the last attempt's, by name
 	body        *body
 	// trailer is filled when the client's body has been read.
 	trailer http.Header
@@ -184,9 +194,12 @@ func (s *sender) send(ctx context.Context, r *engine.Request, o *outgoing) (*htt
 // neither an answer nor an error.
 func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, lease *engine.Lease) (res *http.Response, again bool, err error) {
 	key := lease.Key()
+	o.key = key.Name
 	t, err := s.target(key)
 	if err != nil {
-		lease.Judge(provider.Lost(o.method, r.Path, err.Error()))
+		if lease.Judge(provider.Lost(o.method, r.Path, err.Error())) {
+			return nil, true, nil
+		}
 		lease.Close(engine.Usage{}, err)
 		return nil, false, err
 	}
@@ -194,6 +207,7 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 	if err != nil {
 		return s.lost(ctx, r, lease, err)
 	}
+	redactHeader(res.Header, key)
 	a := &answerBody{ReadCloser: res.Body, lease: lease, parent: ctx, idle: s.timeouts.Idle}
 	answer := provider.Answer{Method: o.method, Path: r.Path, Model: r.Model, Status: res.StatusCode, Header: res.Header}
 	v := engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: res.StatusCode}}
@@ -204,7 +218,9 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		v = t.provider.Judge(answer)
 	case res.StatusCode >= 200 && res.StatusCode < 300 && o.method != http.MethodHead:
 		a.form = formOf(res.Header)
-		v = a.open(t.provider, answer, res)
+		if v = a.open(t.provider, answer, res); v.Kind != engine.OK {
+			v.Evidence.Message = redactWords(v.Evidence.Message, key)
+		}
 	}
 	if lease.Judge(v) {
 		a.discard()
@@ -215,7 +231,6 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		lease.Close(engine.Usage{}, nil)
 		return nil, false, &TooLargeError{key.Name}
 	}
-	redactHeader(res.Header, key)
 	if v.Kind == engine.OK && a.form != opaque {
 		if a.form == stream || a.failed != io.EOF {
 			a.tap = t.provider.Tap(answer)
@@ -270,7 +285,7 @@ func lostWords(err error) string {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, errSilent):
-		return "silent for too long"
+		return errSilent.Error()
 	case errors.As(err, &dns):
 		return "its name was not found"
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -282,7 +297,7 @@ func lostWords(err error) string {
 	case errors.As(err, &op) && op.Op == "dial":
 		return "could not connect"
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return "timeout"
+		return errSilent.Error()
 	case strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "x509: "):
 		return "TLS failed"
 	default:
@@ -306,6 +321,9 @@ func (o *outgoing) request(ctx context.Context, t *target, k *engine.Key) *http.
 	h := o.header
 	if o.auth == "" {
 		o.place = t.provider.Strip(h)
+		for name, value := range o.extra {
+			h[http.CanonicalHeaderKey(name)] = []string{value}
+		}
 		if h["User-Agent"] == nil {
 			h["User-Agent"] = noUserAgent // net/http would add its own
 		}
@@ -333,70 +351,55 @@ func (o *outgoing) request(ctx context.Context, t *target, k *engine.Key) *http.
 
 var noUserAgent = []string{""}
 
+// errorTime is how long an error's body may take: what counts is mostly in its
+// head, and the next key waits.
+const errorTime = time.Second
+
 // readError reads the start of an error's body, decodes it, and takes the key
-// out of it, so that it can be judged and shown. What is longer is cut.
+// out of it, so that it can be judged and shown. What is longer, or late, is
+// cut.
 func readError(res *http.Response, k *engine.Key) []byte {
-	raw, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
-	_ = res.Body.Close()
-	text, decoded := decode(raw, res.Header.Get("Content-Encoding"))
+	body := res.Body
+	late := time.AfterFunc(errorTime, func() { _ = body.Close() })
+	raw, err := io.ReadAll(io.LimitReader(body, maxErrorBody))
+	late.Stop()
+	_ = body.Close()
+	text, decoded, whole := decode(raw, res.Header.Get("Content-Encoding"))
 	if decoded {
 		delete(res.Header, "Content-Encoding")
 	}
-	text = redact(text, k)
+	text = redact(text, k, err != nil || !whole || len(raw) == maxErrorBody)
+	shown := text
 	if err != nil && len(text) == 0 {
-		text = []byte(`{"error":{"message":"the provider's error could not be read","type":"upstream_error"}}`)
+		shown = []byte(`{"error":{"message":"the provider's error could not be read","type":"upstream_error"}}`)
 	}
-	res.Body = io.NopCloser(bytes.NewReader(text))
-	res.ContentLength = int64(len(text))
+	res.Body = io.NopCloser(bytes.NewReader(shown))
+	res.ContentLength = int64(len(shown))
 	res.TransferEncoding = nil
 	if res.Request == nil || res.Request.Method != http.MethodHead {
-		res.Header["Content-Length"] = []string{strconv.Itoa(len(text))}
+		res.Header["Content-Length"] = []string{strconv.Itoa(len(shown))}
 	}
 	return text
 }
 
 // decode undoes a content encoding. A body that cannot be read could hide a
-// key, so it is dropped.
-func decode(raw []byte, encoding string) (text []byte, decoded bool) {
+// key, so it is dropped. whole is false where it stops in the middle.
+func decode(raw []byte, encoding string) (text []byte, decoded, whole bool) {
 	var r io.Reader
 	var err error
 	switch strings.ToLower(strings.TrimSpace(encoding)) {
 	case "", "identity":
-		return raw, false
+		return raw, false, true
 	case "gzip", "x-gzip":
 		r, err = gzip.NewReader(bytes.NewReader(raw))
 	case "deflate":
 		r, err = zlib.NewReader(bytes.NewReader(raw))
 	default:
-		return nil, true
+		return nil, true, true
 	}
 	if err != nil {
-		return nil, true
+		return nil, true, true
 	}
-	text, _ = io.ReadAll(io.LimitReader(r, maxErrorBody))
-	return text, true
-}
-
-// redact puts the key's name where its secret stood.
-func redact(text []byte, k *engine.Key) []byte {
-	secret := []byte(k.Secret.Reveal())
-	if len(secret) == 0 || !bytes.Contains(text, secret) {
-		return text
-	}
-	return bytes.ReplaceAll(text, secret, []byte("[key "+k.Name+"]"))
-}
-
-// redactHeader is redact for a head.
-func redactHeader(h http.Header, k *engine.Key) {
-	secret := k.Secret.Reveal()
-	if secret == "" {
-		return
-	}
-	for name, values := range h {
-		for i, v := range values {
-			if strings.Contains(v, secret) {
-				h[name][i] = strings.ReplaceAll(v, secret, "[key "+k.Name+"]")
-			}
-		}
-	}
+	text, err = io.ReadAll(io.LimitReader(r, maxErrorBody))
+	return text, true, err == nil && len(text) < maxErrorBody
 }
