@@ -193,7 +193,7 @@ type visit struct {
 	path    string // percent-encoded, behind the service's name
 	query   string
 	body    *body
-	model   string
+	top     top
 	pathTok string // a token that came in the path
 }
 
@@ -346,15 +346,15 @@ func (p *Proxy) root(v *visit, path string) *refusal {
 	if ref := p.readBody(v); ref != nil {
 		return ref
 	}
-	if s := p.byModel[v.model]; s != nil {
+	if s := p.byModel[v.top.model]; s != nil {
 		v.service, v.path = s, path
 		return nil
 	}
-	if v.model == "" {
+	if v.top.model == "" {
 		return p.noService(path)
 	}
 	return &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "model_not_found", final: true,
-		message: fmt.Sprintf("no service serves the model %q here. %s", provider.Clean(v.model, 100), p.listing())}
+		message: fmt.Sprintf("no service serves the model %q here. %s", provider.Clean(v.top.model, 100), p.listing())}
 }
 
 func (p *Proxy) noService(path string) *refusal {
@@ -423,7 +423,7 @@ func (p *Proxy) readBody(v *visit) *refusal {
 		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "keywheel_body_cut", message: "the request's body ended early"}
 	}
 	v.body = kept
-	v.model = modelOf(r.URL.Path, r.Header, kept)
+	v.top = topOf(r.URL.Path, kept)
 	return nil
 }
 
@@ -447,20 +447,16 @@ func (p *patient) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// modelOf finds the model a request is for: in the path, or at the top level of
-// a JSON body, which is read no further than that.
-func modelOf(path string, h http.Header, b *body) string {
+// topOf finds what a request is for: at the top level of a JSON body, and the
+// model also in the path.
+func topOf(path string, b *body) (t top) {
+	if len(b.mem) > 0 && (b.mem[0] == '{' || b.mem[0] <= ' ') {
+		t = readTop(b.mem)
+	}
 	if m := provider.PathModel(path); m != "" {
-		return m
+		t.model = m
 	}
-	if len(b.mem) == 0 || b.mem[0] != '{' && !strings.HasPrefix(h.Get("Content-Type"), "application/json") {
-		return ""
-	}
-	m := gjson.GetBytes(b.mem, "model")
-	if m.Type != gjson.String || len(m.Str) > 256 {
-		return ""
-	}
-	return m.Str
+	return t
 }
 
 // rewrite applies the service's aliases and defaults to a JSON body.
@@ -470,9 +466,9 @@ func (v *visit) rewrite() {
 		return
 	}
 	text := b.mem
-	if name, ok := s.Aliases[v.model]; ok {
+	if name, ok := s.Aliases[v.top.model]; ok {
 		if changed, err := sjson.SetBytes(text, "model", name); err == nil {
-			text, v.model = changed, name
+			text, v.top.model = changed, name
 		}
 	}
 	for name, value := range s.Defaults {
@@ -497,10 +493,13 @@ func (p *Proxy) pass(v *visit) {
 	v.rewrite()
 	hide := v.askUsage()
 	r, s := v.r, v.service
-	er := &engine.Request{ID: v.id, Service: s.Name, Method: r.Method, Path: v.path, Model: v.model}
+	er := &engine.Request{ID: v.id, Service: s.Name, Method: r.Method, Path: v.path, Model: v.top.model}
 	er.Scope, er.Repeatable = provider.Describe(r.Method, v.path)
 	if s.scope != "" {
 		er.Scope = s.scope
+	}
+	if s.Strategy == engine.Affinity {
+		er.Conversation = conversationOf(r.Header, v.body)
 	}
 	if r.Method == http.MethodGet && strings.HasSuffix(v.path, "/models") {
 		er.Patience = listPatience

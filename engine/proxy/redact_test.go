@@ -77,9 +77,13 @@ func TestNoKeyComesBackInAnyForm(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) { answer(w) }, func(c *engine.Config, _ *Options) {
-				c.Keys[0].Secret = secret.New(odd)
-			})
+			r := newRig(t, "openai", 2, func(w http.ResponseWriter, r *http.Request) {
+				if key(r) == "k1" {
+					w.WriteHeader(402) // a rotation's outcome tells how the next one went
+					return
+				}
+				answer(w)
+			}, func(c *engine.Config, _ *Options) { c.Keys[1].Secret = secret.New(odd) })
 			res, text := r.ask("POST", "/svc/v1/chat/completions", chatBody)
 			waitFor(t, func() bool { return r.engine.Snapshot().Proxy.InFlight == 0 })
 			told, err := json.Marshal(struct {

@@ -87,7 +87,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	path := req.URL.EscapedPath()
 	o := &outgoing{method: req.Method, path: path, query: provider.StripQuery(req.URL.RawQuery), header: req.Header.Clone(), body: kept, trailer: req.Trailer}
-	r := &engine.Request{ID: requestID(), Service: t.Service, Method: req.Method, Path: path, Model: modelOf(path, req.Header, kept)}
+	r := &engine.Request{ID: requestID(), Service: t.Service, Method: req.Method, Path: path, Model: topOf(path, kept).model}
 	r.Scope, r.Repeatable = provider.Describe(req.Method, path)
 	res, err := t.sender.send(req.Context(), r, o)
 	kept.drop()

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 
 	"keywheel/engine/provider"
@@ -19,7 +18,7 @@ func (v *visit) askUsage() bool {
 	if !v.service.provider.AsksUsage || !strings.HasSuffix(v.path, "/chat/completions") || b.rest != nil || b.file != nil || len(b.mem) == 0 || b.mem[0] != '{' {
 		return false
 	}
-	if !gjson.GetBytes(b.mem, "stream").Bool() || gjson.GetBytes(b.mem, "stream_options").Exists() {
+	if !v.top.stream || v.top.options {
 		return false
 	}
 	text, err := sjson.SetBytes(b.mem, "stream_options.include_usage", true)
