@@ -153,9 +153,11 @@ func (q *query) refuses(k *key) (why string, until time.Time) {
 	if k.draining {
 		return "is draining", time.Time{}
 	}
-	for _, h := range k.cred.holders() {
-		if h != nil && h.all.hold != nil && !h.all.hold.trialAt.IsZero() && (!r.Repeatable || r.Once) {
-			return "waits for a trial that is safe to repeat", time.Time{}
+	if !r.Repeatable || r.Once {
+		for _, h := range k.cred.holders() {
+			if h != nil && h.all.hold != nil && !h.all.hold.trialAt.IsZero() {
+				return "waits for a trial that is safe to repeat", time.Time{}
+			}
 		}
 	}
 	if h := k.cred.partHold(r.Model, r.Scope, q.now); h != nil {
@@ -208,6 +210,9 @@ func (q *query) need(b *quota.Book) float64 {
 
 // partHold is what holds the credential or its account for a model or a scope.
 func (c *credential) partHold(model, scope string, now time.Time) *hold {
+	if c.parts == nil && (c.account == nil || c.account.parts == nil) {
+		return nil
+	}
 	for _, h := range c.holders() {
 		for _, part := range [...]string{model, scope} {
 			if s := h.part(part); s != nil && s.hold != nil && !s.hold.over(now) {

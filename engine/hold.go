@@ -87,8 +87,10 @@ func (s *slot) lift() {
 
 // forget is what a success does to the strikes and ladders.
 func (s *slot) forget() {
-	s.climbs, s.invalids, s.struck = 0, 0, 0
-	s.strikes = [5]time.Time{}
+	if s.climbs+s.invalids+s.struck > 0 {
+		s.climbs, s.invalids, s.struck = 0, 0, 0
+		s.strikes = [5]time.Time{}
+	}
 }
 
 // strike counts one inferred fault and reports whether that makes five within
@@ -148,8 +150,12 @@ func (r *Request) parts() [3]string { return [3]string{"", r.Model, r.Scope} }
 
 func gensOf(c *credential, r *Request) (g gens) {
 	for i, h := range c.holders() {
-		for j, part := range r.parts() {
-			g[i][j] = genOf(h.slot(part))
+		if h == nil {
+			continue
+		}
+		g[i][0] = h.all.gen
+		if h.parts != nil {
+			g[i][1], g[i][2] = genOf(h.part(r.Model)), genOf(h.part(r.Scope))
 		}
 	}
 	return g

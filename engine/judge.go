@@ -257,8 +257,14 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 		}
 	}
 	for i, h := range c.holders() {
+		if h == nil {
+			continue
+		}
+		if h.all.gen == l.gens[i][0] {
+			h.all.forget()
+		}
 		for j, part := range r.parts() {
-			if s := h.slot(part); s != nil && s.gen == l.gens[i][j] {
+			if s := h.part(part); s != nil && s.gen == l.gens[i][j] {
 				s.forget()
 			}
 		}

@@ -184,7 +184,8 @@ func (m *Meter) Add(n float64, now time.Time) {
 	if m.samples == 0 {
 		m.first, m.last = now, now
 	}
-	if dt := now.Sub(m.last).Seconds(); dt > 0 {
+	// Forgetting a thousandth at a time is exact enough, and seldom.
+	if dt := now.Sub(m.last).Seconds(); dt > m.span/1000 {
 		m.sum *= math.Exp(-dt / m.span)
 		m.last = now
 	}
