@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"time"
@@ -50,6 +51,9 @@ func demo(ctx context.Context, f *flags, o demoOptions) error {
 			return err
 		}
 	}
+	// From here on a signal ends it in order.
+	ctx, unhook := signal.NotifyContext(ctx, endings(o.headless)...)
+	defer unhook()
 	world, err := sim.NewWorld(o.seed, o.speed)
 	if err != nil {
 		return err

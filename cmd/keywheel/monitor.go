@@ -26,6 +26,8 @@ func runMonitor(ctx context.Context, f *flags) error {
 	for _, w := range cfg.Warnings {
 		fmt.Fprintln(os.Stderr, "keywheel: warning:", w)
 	}
+	ctx, unhook := signal.NotifyContext(ctx, endings(false)...)
+	defer unhook()
 	n, err := start(f, cfg, nil, 0, false)
 	if err != nil {
 		return err
@@ -42,6 +44,15 @@ func runMonitor(ctx context.Context, f *flags) error {
 	return err
 }
 
+// endings are the signals that end keywheel in order. With a screen ctrl+c is a
+// key, and a lost terminal ends it too.
+func endings(headless bool) []os.Signal {
+	if headless {
+		return []os.Signal{syscall.SIGTERM, syscall.SIGINT}
+	}
+	return []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
+}
+
 // needTerminal says what to run instead where there is no terminal to draw on.
 func needTerminal(instead string) error {
 	if term.IsTerminal(os.Stdin.Fd()) && term.IsTerminal(os.Stdout.Fd()) {
@@ -53,8 +64,6 @@ func needTerminal(instead string) error {
 // monitor shows a node until the person quits, the terminal is lost, or the
 // listener fails.
 func monitor(ctx context.Context, n *node.Node, notice string, ascii bool) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ended := make(chan struct{})
@@ -69,10 +78,8 @@ func monitor(ctx context.Context, n *node.Node, notice string, ascii bool) error
 	return tui.Run(ctx, n, tui.Options{Own: true, ASCII: ascii, Notice: notice})
 }
 
-// waitForSignal runs a node without a screen.
+// waitForSignal runs a node without a screen until ctx ends.
 func waitForSignal(ctx context.Context, n *node.Node) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
 	select {
 	case err := <-n.Failed():
 		return err

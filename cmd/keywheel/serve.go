@@ -43,7 +43,7 @@ func serveCommand(f *flags) *cobra.Command {
 }
 
 func serve(ctx context.Context, f *flags, log *slog.Logger) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(ctx, endings(true)...)
 	defer stop()
 	hup := make(chan os.Signal, 1) // unheard it would end the process
 	signal.Notify(hup, syscall.SIGHUP)
