@@ -270,12 +270,15 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 		}
 	}
 	e.calm(l.key, now)
-	if kind != OK || r.faults == 0 {
+	if kind != OK {
 		return
 	}
 	for i := range r.attempts - 1 {
-		if a := r.attempt(i); a.kind == UpstreamFault {
+		switch a := r.attempt(i); a.kind {
+		case UpstreamFault:
 			e.strike(l, a, now)
+		case InvalidKey:
+			e.rejected(l, a, now)
 		}
 	}
 }
@@ -356,20 +359,16 @@ func (e *Engine) invalidKey(l *Lease, v Verdict, now time.Time) {
 	if !fresh {
 		return
 	}
-	s := h.at("")
-	s.invalids++
 	hd := &hold{state: Failing, why: causeOf(v), part: firstOf(l.req.Model, l.req.Scope)}
-	switch {
-	case l.key.CanTest && s.invalids < 3:
+	if l.key.CanTest {
 		hd.confirming, hd.wait, hd.trialAt = true, time.Minute, now.Add(time.Minute)
 		hd.why += ", being confirmed by a test call"
-	case s.invalids >= 3 && e.siblingServes(l, now):
-		hd.state = Revoked
-		hd.why += ", three times while other keys served"
-	default:
-		hd.wait = min(time.Second<<min(s.invalids-1, 8), maxTrial)
+	} else {
+		hd.wait = time.Second
+		if old := h.all.hold; old != nil && old.verdict == InvalidKey {
+			hd.wait = min(2*old.wait, maxTrial)
+		}
 		hd.trialAt = now.Add(hd.wait)
-		hd.why += fmt.Sprintf(", %d in a row", s.invalids)
 	}
 	e.reject(l, v, h, "", hd, now)
 	if hd.confirming {
@@ -377,14 +376,19 @@ func (e *Engine) invalidKey(l *Lease, v Verdict, now time.Time) {
 	}
 }
 
-// siblingServes reports whether another key of the service succeeded lately.
-func (e *Engine) siblingServes(l *Lease, now time.Time) bool {
-	found := false
-	l.req.svc.all(func(m *member) {
-		c := m.key.cred
-		found = found || c != l.key.cred && !c.lastOK.IsZero() && now.Sub(c.lastOK) < time.Minute
-	})
-	return found
+// rejected counts a rejection of a key whose request another key then served:
+// three of them in a row confirm what no test call did.
+func (e *Engine) rejected(l *Lease, a *attempt, now time.Time) {
+	c := a.cred
+	h := c.all.hold
+	if h == nil || h.verdict != InvalidKey || h.state == Revoked {
+		return
+	}
+	if c.all.invalids++; c.all.invalids < 3 {
+		return
+	}
+	e.place(c.names[0], &c.holder, "", &hold{state: Revoked, verdict: InvalidKey, since: now, by: "engine", evidence: h.evidence,
+		why: causeOf(Verdict{Kind: InvalidKey, Evidence: h.evidence}) + ", three times on requests that another key served"}, now)
 }
 
 // Tested tells the engine what the provider's free test call said of a key

@@ -204,24 +204,65 @@ func (ps *pairSet) mayHave(p *phrase) bool {
 	return true
 }
 
-// requestMarks show that a message speaks of what was asked, and may echo it.
-var requestMarks = []string{"messages[", "messages.", "contents[", "content[", "input[", "'messages'", "invalid value", "validation error", "tools[", "tools."}
+// sure are the sentences by which providers refuse a key or an account under a
+// 400, the status of a bad request. They stand at the beginning: further on, or
+// in quotes, such words may be the client's own.
+var sure = []string{
+	"credit balance is too low", "credit balance is insufficient", "reached your specified", "usage limits. you will regain", "workspace api usage limits",
+	"insufficient balance", "insufficient account balance", "insufficient credit", "enough credits", "account is in good standing", "余额不足", "欠费", "账户已",
+	"organization has been", "organization is disabled", "organization disabled", "account has been", "account is", "account suspended", "account deactivated", "account disabled",
+	"api key not valid", "api key expired", "api key is invalid", "api key is not valid", "api key has", "api key was", "api key is", "api key not found", "api key invalid",
+	"incorrect api key", "invalid api key", "invalid x-api-key", "the api key", "key was reported as leaked", "key has been", "令牌", "密钥", "身份验证",
+}
 
-// aboutRequest reports whether an answer complains of a part of the request:
+// sureWithin is how far from the beginning such a sentence may start: behind
+// "Error: ", "Access denied, please make sure your " and the like.
+const sureWithin = 40
+
+// aboutRequest reports whether an answer complains of the request, so that
 // whatever words it has may be the client's own, and blame no key.
 func (s *signs) aboutRequest() bool {
 	switch s.status {
-	case 400, 404, 405, 409, 413, 415, 422:
+	case 404, 405, 409, 413, 415, 422:
+		return true
+	case 400:
 	default:
 		return false
 	}
-	if s.status != 400 || s.param {
+	if s.param {
 		return true
 	}
-	for _, mark := range requestMarks {
-		if strings.Contains(s.text, mark) {
-			return true
+	said := unquoted(s.text)
+	for _, sentence := range sure {
+		if i := strings.Index(said, sentence); i >= 0 && i <= sureWithin && !strings.Contains(strings.TrimPrefix(said[:i], "error:"), ":") {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+// unquoted is a text without what stands in quotes or backticks.
+func unquoted(text string) string {
+	var b strings.Builder
+	for len(text) > 0 {
+		i := strings.IndexAny(text, "\"`'“")
+		if i < 0 {
+			break
+		}
+		closing := string(text[i])
+		if strings.HasPrefix(text[i:], "“") {
+			closing = "”"
+		}
+		j := strings.Index(text[i+1:], closing)
+		if j < 0 || closing == "'" && i > 0 && text[i-1] != ' ' && text[i-1] != '(' && text[i-1] != ':' {
+			// An apostrophe, or a quote that does not end.
+			b.WriteString(text[:i+1])
+			text = text[i+1:]
+			continue
+		}
+		b.WriteString(text[:i])
+		text = text[i+1+j+len(closing):]
+	}
+	b.WriteString(text)
+	return b.String()
 }
