@@ -288,3 +288,38 @@ func TestGoingOverToFallbackIsARotation(t *testing.T) {
 		t.Errorf("drained: %d rotations, the last %+v", s.Rotations, s.LastRotation)
 	}
 }
+
+func TestWhatComesNextIsToldAsItIsNow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 2, Failover, func(c *Config) { c.Keys[0].CanTest = true })
+		next := func() string { return e.Snapshot().Services[0].LastRotation.Next }
+		answered(t, e, unauthorized, ok)
+		for _, step := range []struct {
+			do   func()
+			want string
+		}{
+			{func() {}, "a test call decides whether k1 is revoked"},
+			{func() { e.Tested("k1", unauthorized) }, "k1 is revoked and stays out until a person acts"},
+			{func() { do(t, e, Action{Verb: VerbLift, Key: "k1"}) }, "k1 is active again"},
+			{func() { do(t, e, Action{Verb: VerbDisable, Key: "k1"}) }, "k1 stays out until you enable it"},
+		} {
+			if step.do(); !strings.HasPrefix(next(), step.want) {
+				t.Errorf("next: %q, want %q", next(), step.want)
+			}
+		}
+	})
+}
+
+func TestALiftIsToldOnce(t *testing.T) {
+	t.Parallel()
+	e := testEngine(t, 2, RoundRobin)
+	answered(t, e, noMoney, noMoney)
+	before := e.Snapshot().LastSeq
+	do(t, e, Action{Verb: VerbLift, Service: "svc"})
+	for _, ev := range e.Events(before) {
+		if ev.Kind == EventUp && !strings.Contains(ev.Text, "2 of 2 keys usable") {
+			t.Errorf("told %q", ev.Text)
+		}
+	}
+}

@@ -40,7 +40,7 @@ func (e *Engine) Events(after uint64) []Event {
 }
 
 func (e *Engine) events(after uint64) []Event {
-	l := &e.log
+	l, now := &e.log, time.Now()
 	if after >= l.seq {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (e *Engine) events(after uint64) []Event {
 	list := make([]Event, 0, l.seq-first+1)
 	for seq := first; seq <= l.seq; seq++ {
 		ev := l.ring[(seq-1)%maxEvents]
-		ev.Rotation = copyRotation(ev.Rotation)
+		ev.Rotation = e.told(ev.Rotation, now)
 		list = append(list, ev)
 	}
 	return list
@@ -72,12 +72,16 @@ func (e *Engine) Wait(ctx context.Context, after uint64) ([]Event, error) {
 	}
 }
 
-// copyRotation copies what the engine may still change: the outcome.
-func copyRotation(r *Rotation) *Rotation {
+// told is a rotation as it is told now: what comes next follows from what the
+// key is by now.
+func (e *Engine) told(r *Rotation, now time.Time) *Rotation {
 	if r == nil {
 		return nil
 	}
 	c := *r
+	if k := e.keyBy[r.From]; k != nil && r.By == "engine" {
+		c.Next = nextOf(k, now)
+	}
 	return &c
 }
 

@@ -347,9 +347,10 @@ func (e *Engine) liftAll(k *key, s *service, now time.Time) (names []string, n i
 			}
 		}
 		if changed {
-			e.touched(h, now)
+			e.readyAll(h, now)
 		}
 	}
+	e.checkHealth(now)
 	if k != nil {
 		return []string{k.Name}, n
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -48,17 +49,31 @@ func (e *Engine) rotate(r *Request, from *key, h *hold, v Verdict, now time.Time
 	if r.rotation != nil {
 		r.rotation.Outcome = from.Name + " could not serve it either: " + h.why
 	}
-	next := from.Name + " stays out until a person acts: replace or reset it"
-	switch {
-	case h.confirming:
-		next = "a test call decides whether " + from.Name + " is revoked"
-	case !h.until.IsZero():
-		next = fmt.Sprintf("%s returns at %s, in %s", from.Name, h.until.Format(time.TimeOnly), clock(h.until.Sub(now)))
-	case !h.trialAt.IsZero():
-		next = fmt.Sprintf("one request tries %s at %s, in %s", from.Name, h.trialAt.Format(time.TimeOnly), clock(h.trialAt.Sub(now)))
-	}
 	r.rotation = &Rotation{At: now, Service: r.svc.Name, From: from.Name, Cause: h.why, Verdict: v.Kind, Rule: v.Rule,
-		Evidence: h.evidence, Next: next, By: "engine"}
+		Evidence: h.evidence, By: "engine"}
+}
+
+// nextOf says what happens next to a key that a rotation left.
+func nextOf(k *key, now time.Time) string {
+	st, h := k.state(now)
+	switch {
+	case k.draining:
+		return k.Name + " is draining: it serves again when you enable it"
+	case h == nil:
+		return k.Name + " is active again"
+	case h.confirming:
+		return "a test call decides whether " + k.Name + " is revoked"
+	case h.trying:
+		return "one request is trying " + k.Name + " now"
+	case !h.until.IsZero():
+		return fmt.Sprintf("%s returns at %s", k.Name, h.until.Format(time.TimeOnly))
+	case !h.trialAt.IsZero():
+		return fmt.Sprintf("one request tries %s at %s", k.Name, h.trialAt.Format(time.TimeOnly))
+	case st == Disabled:
+		return k.Name + " stays out until you enable it"
+	default:
+		return fmt.Sprintf("%s is %s and stays out until a person acts: replace or reset it", k.Name, st)
+	}
 }
 
 // moved begins a rotation for a service under failover whose key in use was
@@ -72,7 +87,9 @@ func (e *Engine) moved(r *Request, from *key, now time.Time) {
 		return
 	}
 	e.rotate(r, from, h, Verdict{Kind: h.verdict, Rule: "failover: on to the next key when this one cannot serve"}, now)
-	r.rotation.Cause = fmt.Sprintf("%s: %s", st, h.why)
+	if !strings.HasPrefix(h.why, st.String()) {
+		r.rotation.Cause = fmt.Sprintf("%s: %s", st, h.why)
+	}
 }
 
 // changedTier notes that a service went over to its fallback keys, or back.

@@ -15,6 +15,8 @@ type Snapshot struct {
 	Incidents []Incident      `json:"incidents"`
 	// LastSeq is the sequence number of the newest event.
 	LastSeq uint64 `json:"last_seq"`
+	// You is what your own actions are called, where they came over the socket.
+	You string `json:"you,omitempty"`
 	// Undo names the action that undo would take back; "" if none.
 	Undo string `json:"undo"`
 }

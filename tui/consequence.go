@@ -105,7 +105,7 @@ func (st *state) loss(key string) []para {
 		paras = append(paras, q.para())
 	}
 	if k.InFlight > 0 {
-		paras = append(paras, line(say(plain, "  "+plural(k.InFlight, "request")+" in flight on it"), say(grey, "; they finish first.")))
+		paras = append(paras, line(say(plain, "  "+plural(k.InFlight, "request")+" in flight on it"), say(grey, pick(k.InFlight == 1, "; it finishes first.", "; they finish first."))))
 	}
 	return paras
 }

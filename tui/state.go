@@ -55,9 +55,10 @@ type filter struct {
 	err    error
 }
 
-// selected is the selected service, nil if there is none.
+// selected is the selected service, nil if there is none, or if the filter
+// hides it: what is not seen is not acted on.
 func (st *state) selected() *service {
-	if st.scene == nil {
+	if st.scene == nil || !slices.Contains(st.rows, st.service) {
 		return nil
 	}
 	return st.scene.byName[st.service]
@@ -75,7 +76,7 @@ func (st *state) selectedKey() *engine.KeyStatus {
 // from the list of services the one in use, where one is.
 func (st *state) subjectKey() *engine.KeyStatus {
 	if s := st.selected(); s != nil && st.focus != paneKeys && s.KeyInUse != "" && !s.inTurn() {
-		if k := st.scene.keys[s.KeyInUse]; k != nil {
+		if k := st.scene.keys[s.KeyInUse]; k != nil && slices.Contains(st.keys, k) {
 			return k
 		}
 	}

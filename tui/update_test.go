@@ -44,6 +44,7 @@ func TestKeysDo(t *testing.T) {
 		{"d for eight", healthy, find("prod-1", "d", "8"), []engine.Action{act(engine.VerbDisable, "", "prod-1", 8*3600)}},
 		{"d for a time of one's own", healthy, find("prod-1", append([]string{"d", "c"}, append(letters("90m"), "enter")...)...), []engine.Action{act(engine.VerbDisable, "", "prod-1", 5400)}},
 		{"d for no time", healthy, find("prod-1", append([]string{"d", "c"}, append(letters("soon"), "enter", "esc")...)...), nil},
+		{"nothing is done to what the filter hides", healthy, append(append([]string{"/"}, letters("state:zzz")...), "enter", "d", "enter", "r", "p", "enter", "R", "1"), nil},
 		{"d esc", healthy, find("prod-1", "d", "esc"), nil},
 		{"d n", healthy, find("prod-1", "d", "n"), nil},
 		{"one left asks, and enter is no", healthy, find("bot-4", "d", "u", "enter"), nil},

@@ -65,6 +65,13 @@ func (r *remote) Events(after uint64) []engine.Event {
 	if err != nil {
 		return nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range list {
+		if list[i].By == r.last.You {
+			list[i].By = "you"
+		}
+	}
 	return list
 }
 

@@ -85,8 +85,10 @@ func let(w http.ResponseWriter, r *http.Request) (who string, ok bool) {
 }
 
 func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) {
-	if _, ok := let(w, r); ok {
-		reply(w, http.StatusOK, s.source.Snapshot())
+	if who, ok := let(w, r); ok {
+		snap := s.source.Snapshot()
+		snap.You = who
+		reply(w, http.StatusOK, snap)
 	}
 }
 
