@@ -20,6 +20,7 @@ var gitHub = Provider{
 		{codes: "rate_limited|rate_limit", on: []int{0}, finding: accountRate.because("the hour's points are used up")},
 	}),
 	wordRules: compile([]rule{
+		{words: "archived so is read-only|repository was archived", on: []int{403}, finding: badRequest},
 		{words: "secondary rate limit|abuse detection|abuse rate", finding: gitHubSlow},
 		{words: "api rate limit exceeded", finding: accountRate},
 		{words: "ip allow list", finding: notFromHere},

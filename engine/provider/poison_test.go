@@ -52,3 +52,27 @@ func TestRefusalsUnder400(t *testing.T) {
 		}
 	}
 }
+
+// What only looks like a key's fault.
+func TestNotTheKeysAffair(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		provider string
+		status   int
+		body     string
+		want     engine.Kind
+		scope    engine.Scope
+	}{
+		{"generic", 402, `{"error":{"code":"card_declined","message":"Your card has insufficient funds."}}`, engine.ClientError, engine.ScopeNone},
+		{"generic", 401, `{"code":"RequestTimeTooSkewed","message":"The difference between the request time and the current time is too large."}`, engine.PermissionDenied, engine.ScopeNone},
+		{"generic", 401, `{"detail":{"status":"missing_permissions","message":"The API key you used is missing the permission text_to_speech"}}`, engine.PermissionDenied, engine.ScopeKey},
+		{"github", 403, `{"message":"Repository was archived so is read-only.","documentation_url":"https://docs.github.com/rest"}`, engine.ClientError, engine.ScopeNone},
+		{"github", 403, `{"message":"This API returns blobs up to 1 MB in size.","errors":[{"resource":"Blob","field":"data","code":"too_large"}]}`, engine.ClientError, engine.ScopeNone},
+	} {
+		p, _ := Lookup(c.provider)
+		v := p.Judge(Answer{Method: "POST", Path: "/x", Status: c.status, Header: http.Header{}, Body: []byte(c.body), Whole: true})
+		if v.Kind != c.want || v.Scope != c.scope {
+			t.Errorf("%s %d %s\nis %v %v, want %v %v: %s", c.provider, c.status, c.body, v.Kind, v.Scope, c.want, c.scope, v.Rule)
+		}
+	}
+}

@@ -108,6 +108,14 @@ var sharedCodes = compile([]rule{
 	{codes: "overloaded_error|engine_overloaded|engineoverloaded|engine_overloaded_error|server_is_overloaded|serveroverloaded|system_busy|service_busy|server_busy", finding: busy},
 	{codes: "capacity_exhausted|queue_exceeded|model_overloaded|modelservingerror|model_at_capacity|model_busy|modelnotreadyexception|model_cooldown|no_available_provider*|model_not_available_now|service_tier_capacity_exceeded|capacity_exceeded", finding: modelBusy},
 
+	// Of the end customer's card, of our clock, of the file that was asked for:
+	// no key's affair, though the status says so.
+	{codes: "card_declined|expired_card|incorrect_cvc|incorrect_number", on: []int{400, 402}, finding: badRequest},
+	{codes: "requesttimetooskewed|request_time_too_skewed|requestexpired", on: []int{400, 401, 403}, finding: notHere.because("the clock here and the provider's differ")},
+	{codes: "too_large", on: []int{403}, finding: badRequest},
+	{codes: "missing_permissions|missing_permission", finding: mayNot.because("the key lacks a scope")},
+	{codes: "invalid_access_key", finding: badKey},
+
 	// Access.
 	{codes: "model_not_found|modelnotfound|model_not_available|invalidendpointormodel.notfound|model_access_denied|model.accessdenied|model_not_allowed|modelnotopen|model_not_supported|model_not_exist", words: "access|permission|activat|开通|无权|not open|not allowed|not available to", finding: noModel},
 	{codes: "model.accessdenied|model_access_denied|modelnotopen|model_not_allowed", finding: noModel},
