@@ -289,8 +289,6 @@ type Action struct {
 	Reason string  `json:"reason,omitempty"`
 	// By is who asks: "you" in the monitor that runs the engine.
 	By string `json:"by,omitempty"`
-	// Zero makes reset zero the counters; without it reset only lifts holds.
-	Zero bool `json:"zero,omitempty"`
 }
 
 // Result is what an action did, in one line for a toast or a terminal.

@@ -121,6 +121,9 @@ func (d *dialog) place(st *state) (outer, in box, list [][]span) {
 		if d.inline() && d.optionsWidth() <= w-6 {
 			below = 2
 		}
+		if d.tight(st) {
+			below = 1
+		}
 	}
 	if d.input != nil {
 		below = 2
@@ -146,6 +149,11 @@ func (d *dialog) place(st *state) (outer, in box, list [][]span) {
 
 // inline options stand in one line: yes and no.
 func (d *dialog) inline() bool { return len(d.options) == 2 }
+
+// tight options stand in one line by their keys alone, with the label of the
+// one that enter takes: where the screen is low, what they do to the keys has
+// to stay readable.
+func (d *dialog) tight(st *state) bool { return st.h < smallHeight && len(d.options) > 2 }
 
 func (d *dialog) optionsWidth() (n int) {
 	for _, o := range d.options {
@@ -189,6 +197,16 @@ func (d *dialog) draw(st *state, c *canvas) {
 		return
 	}
 	if len(d.options) == 0 {
+		return
+	}
+	if d.tight(st) {
+		p := c.pen(box{in.x, bottom, in.w, 1}, 0)
+		for i, o := range d.options {
+			from := p.x
+			p.put(pick(i == d.picked, blue|bold, plain), pick(i == d.picked, "▸"+o.key+" ", o.key+" "))
+			c.zone(zone{box{from, bottom, p.x - from, 1}, zoneOption, o.key})
+		}
+		p.put(grey, " "+d.options[d.picked].label)
 		return
 	}
 	line := d.inline() && d.optionsWidth() <= in.w

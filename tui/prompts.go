@@ -126,6 +126,13 @@ func askPin(m *Model) tea.Cmd {
 			line(say(bold, name), say(plain, " will use "), say(bold, key+" "), say(grey, mark(k.Fingerprint)), say(plain, " and no other key.")),
 			line(say(grey, "Its limits and holds still count: when it cannot serve, requests are refused.")),
 		}
+		for _, h := range heldParts(st.scene.keys[key]) {
+			until := ""
+			if h.Until != nil {
+				until = " until " + st.at(*h.Until)
+			}
+			paras = append(paras, line(), line(say(red|bold, "✗ Not for "+h.Model+until+": those requests will be refused."), say(grey, "  "+h.Why)))
+		}
 		if now := st.scene.keys[key]; now == nil || !now.Usable() {
 			paras = append(paras, line(), line(say(red|bold, "✗ It cannot serve now: "+name+" will be down until it can.")))
 		} else if q := ofKey(now, st.now); q != nil && q.known && q.remaining > 0 {
@@ -147,9 +154,21 @@ func askPin(m *Model) tea.Cmd {
 	return nil
 }
 
+// heldParts are the holds that keep a key from one model or scope only.
+func heldParts(k *engine.KeyStatus) (list []engine.HoldStatus) {
+	if k != nil {
+		for _, h := range k.Holds {
+			if h.Model != "" {
+				list = append(list, h)
+			}
+		}
+	}
+	return list
+}
+
 // askReset asks what is to be reset: holds only, or the counters too.
 func askReset(m *Model) tea.Cmd {
-	lift, zero := engine.Action{Verb: engine.VerbLift}, engine.Action{Verb: engine.VerbReset, Zero: true}
+	lift, zero := engine.Action{Verb: engine.VerbLift}, engine.Action{Verb: engine.VerbReset}
 	what := m.service
 	if k := m.selectedKey(); m.focus == paneKeys && k != nil {
 		what = k.Name

@@ -1,6 +1,9 @@
 package tui
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // column is one column of a table: how wide it must, may and can be, and how
 // it draws its part of a row.
@@ -136,8 +139,15 @@ func (t *table[R]) draw(c *canvas, b box) int {
 		t.each(b, line, c, widths, func(p *pen, col *column[R]) { col.cell(p, row) })
 		c.zone(zone{box{b.x, b.y + line, b.w, 1}, t.zone, t.id(row)})
 	}
-	if hidden := len(t.rows) - from - room; hidden > 0 && t.foot {
-		text := " ↓ " + grouped(hidden) + " more "
+	var more []string
+	if from > 0 {
+		more = append(more, "↑ "+grouped(from))
+	}
+	if hidden := len(t.rows) - from - room; hidden > 0 {
+		more = append(more, "↓ "+grouped(hidden))
+	}
+	if len(more) > 0 && t.foot {
+		text := " " + strings.Join(more, "  ") + " more "
 		c.put(b.x+b.w-cells(text)-1, b.y+b.h, b.w, grey, text)
 	}
 	return room

@@ -59,7 +59,7 @@ func TestKeysDo(t *testing.T) {
 		{"e means nothing on a key that serves", trouble, find("team-a", "e"), nil},
 		{"e ends draining", trouble, find("glm-2", "e"), []engine.Action{act(engine.VerbEnable, "", "glm-2", 0)}},
 		{"R 1 lifts the service's holds", trouble, []string{"R", "1"}, []engine.Action{act(engine.VerbLift, "mistral", "", 0)}},
-		{"R 2 zeroes", trouble, []string{"R", "2"}, []engine.Action{{Verb: engine.VerbReset, Service: "mistral", By: "you", Zero: true}}},
+		{"R 2 zeroes", trouble, []string{"R", "2"}, []engine.Action{{Verb: engine.VerbReset, Service: "mistral", By: "you"}}},
 		{"R on a key", trouble, find("mi-2", "R", "1"), []engine.Action{act(engine.VerbLift, "", "mi-2", 0)}},
 		{"R esc", trouble, []string{"R", "esc"}, nil},
 		{"p pins for an hour first", healthy, find("prod-2", "p", "enter"), []engine.Action{act(engine.VerbPin, "openai", "prod-2", 3600)}},
