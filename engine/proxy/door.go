@@ -6,16 +6,13 @@ package proxy
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -226,18 +223,6 @@ func (v *visit) sign(attempted int, key string) {
 	}
 }
 
-// turnAway answers a request that does not come in.
-func (p *Proxy) turnAway(v *visit, ref *refusal) {
-	p.refused.Add(1)
-	p.o.Log(Refused{From: provider.Clean(v.r.RemoteAddr, 60), Method: provider.Clean(v.r.Method, 20), Path: provider.Clean(hideToken(v.r.URL.Path), 120), Why: ref.message, Status: ref.status})
-	var pr *provider.Provider
-	if v.service != nil {
-		pr = v.service.provider
-	}
-	v.sign(0, "")
-	ref.write(v.w, dialectOf(v.r.URL.Path, pr))
-}
-
 // enter decides whether and as what a request comes in. It leaves the service
 // nil when it has answered itself.
 func (p *Proxy) enter(v *visit) *refusal {
@@ -281,46 +266,6 @@ func (p *Proxy) enter(v *visit) *refusal {
 	return nil
 }
 
-// hostAndOrigin keeps web pages out: any of them can reach loopback. It answers
-// the preflight of an origin that is let in, and then leaves v.r nil.
-func (p *Proxy) hostAndOrigin(v *visit) *refusal {
-	r := v.r
-	name := hostName(r.Host)
-	if !loopback(name) && !slices.Contains(p.o.AllowHosts, name) {
-		return &refusal{status: http.StatusForbidden, kind: "invalid_request_error", code: "keywheel_foreign_host", final: true,
-			message: fmt.Sprintf("requests for host %q are not let in: add it to allow_hosts if it is yours", provider.Clean(name, 100))}
-	}
-	origin := r.Header.Get("Origin")
-	listed := origin != "" && slices.Contains(p.o.CORSOrigins, origin)
-	if origin != "" && !listed {
-		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
-			return &refusal{status: http.StatusForbidden, kind: "invalid_request_error", code: "keywheel_foreign_origin", final: true,
-				message: fmt.Sprintf("web pages of %q are not let in: add it to cors_origins if it is yours", provider.Clean(origin, 100))}
-		}
-	}
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" && !listed {
-		return &refusal{status: http.StatusForbidden, kind: "invalid_request_error", code: "keywheel_foreign_origin", message: "a web page elsewhere made this request", final: true}
-	}
-	if !listed {
-		return nil
-	}
-	h := v.w.Header()
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Expose-Headers", "x-request-id, request-id, retry-after, x-keywheel-key, x-keywheel-attempts, x-keywheel-request")
-	h.Add("Vary", "Origin")
-	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-		if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
-			h.Set("Access-Control-Allow-Headers", asked)
-		}
-		h.Set("Access-Control-Max-Age", "600")
-		v.sign(0, "")
-		v.w.WriteHeader(http.StatusNoContent)
-		v.r = nil
-	}
-	return nil
-}
-
 // root finds the service of a request that names none in its path: by the
 // client's token, else by the model in the body.
 func (p *Proxy) root(v *visit, path string) *refusal {
@@ -355,59 +300,6 @@ func (p *Proxy) root(v *visit, path string) *refusal {
 	}
 	return &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "model_not_found", final: true,
 		message: fmt.Sprintf("no service serves the model %q here. %s", provider.Clean(v.top.model, 100), p.listing())}
-}
-
-func (p *Proxy) noService(path string) *refusal {
-	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "keywheel_no_service", final: true,
-		message: fmt.Sprintf("there is no service %q here. %s", provider.Clean(name, 60), p.listing())}
-}
-
-func (p *Proxy) listing() string {
-	if len(p.names) == 0 {
-		return "No service is configured."
-	}
-	return "The services are: /" + strings.Join(p.names, ", /") + "."
-}
-
-// admit checks the client's token and what the service's keys may be used for.
-func (p *Proxy) admit(v *visit) *refusal {
-	s := v.service
-	if !s.Token.Empty() && !holds(v.tokens(), s) {
-		return &refusal{status: http.StatusUnauthorized, kind: "authentication_error", code: "keywheel_wrong_token", final: true,
-			message: fmt.Sprintf("%s needs its own token, the value of %s, where the client puts its API key", s.Name, s.TokenRef)}
-	}
-	path := v.path
-	ok := !slices.ContainsFunc(s.bases, func(base string) bool { return !s.provider.Allows(v.r.Method, base, path) })
-	if len(s.allow) > 0 {
-		ok = slices.ContainsFunc(s.allow, func(a allowed) bool { return a.match(v.r.Method, path) })
-	}
-	if !ok {
-		return &refusal{status: http.StatusForbidden, kind: "permission_error", code: "keywheel_not_allowed", final: true,
-			message: fmt.Sprintf("the keys of %s are not for %s %s: `allow` says what they are for", s.Name, provider.Clean(v.r.Method, 20), provider.Clean(path, 100))}
-	}
-	if isWebSocket(v.r) && strings.HasSuffix(path, "/responses") {
-		// Clients fall back to HTTP at once; one socket would hold one key all day.
-		return &refusal{status: http.StatusUpgradeRequired, kind: "invalid_request_error", code: "keywheel_no_websocket", message: "use HTTP for /responses", final: true}
-	}
-	return nil
-}
-
-// tokens are the credentials the client showed.
-func (v *visit) tokens() []string {
-	tokens := provider.ClientTokens(v.r.Header, v.query)
-	if v.pathTok != "" && v.service != nil && v.service.PathToken && (v.r.Method == http.MethodGet || v.r.Method == http.MethodHead) {
-		tokens = append(tokens, v.pathTok)
-	}
-	return tokens
-}
-
-func holds(tokens []string, s *served) bool {
-	found := false
-	for _, t := range tokens {
-		found = s.Token.Equal(t) || found
-	}
-	return found
 }
 
 // readBody keeps the body and finds the model that the request is for.
@@ -619,43 +511,6 @@ func (v *visit) redirectHere(h http.Header) {
 	}
 }
 
-// healthz answers whether every required service can serve.
-func (p *Proxy) healthz(w http.ResponseWriter) {
-	status, down := http.StatusOK, []string{}
-	for _, s := range p.engine.Snapshot().Services {
-		if s.Health == engine.HealthDown && !s.Planned {
-			down = append(down, s.Name)
-			if s.Required {
-				status = http.StatusServiceUnavailable
-			}
-		}
-	}
-	text, _ := json.Marshal(map[string]any{"ok": status == http.StatusOK, "down": down})
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n'))
-}
-
-// models answers the root's GET /v1/models with the models that are routed.
-func (p *Proxy) models(w http.ResponseWriter) {
-	type model struct {
-		ID      string `json:"id"`
-		Object  string `json:"object"`
-		Created int64  `json:"created"`
-		OwnedBy string `json:"owned_by"`
-	}
-	list := []model{}
-	for _, name := range p.names {
-		for _, m := range p.services[name].Models {
-			list = append(list, model{m, "model", p.started.Unix(), name})
-		}
-	}
-	text, _ := json.Marshal(map[string]any{"object": "list", "data": list})
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-	_, _ = w.Write(text)
-}
-
 // requestID is short enough to read aloud and long enough for a day's traffic.
 func requestID() string {
 	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -666,54 +521,6 @@ func requestID() string {
 		n >>= 5
 	}
 	return string(b[:])
-}
-
-func isWebSocket(r *http.Request) bool {
-	return r.Header["Upgrade"] != nil && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
-}
-
-// dotted reports whether a path has a segment that moves up or stays, for
-// whatever server reads it.
-func dotted(path string) bool {
-	if strings.IndexByte(path, '%') >= 0 { // was encoded twice
-		if again, err := url.PathUnescape(path); err == nil {
-			path = again
-		}
-	}
-	path = strings.ReplaceAll(path, `\`, "/")
-	if !strings.Contains(path, "/.") {
-		return false
-	}
-	for seg := range strings.SplitSeq(path, "/") {
-		if seg == "." || seg == ".." {
-			return true
-		}
-	}
-	return false
-}
-
-// hideToken takes a token out of a path that bears one.
-func hideToken(path string) string {
-	if rest, ok := strings.CutPrefix(path, "/t/"); ok {
-		_, path, _ = strings.Cut(rest, "/")
-		return "/t/****/" + path
-	}
-	return path
-}
-
-func hostName(hostport string) string {
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		hostport = h
-	}
-	return strings.ToLower(strings.Trim(hostport, "[]"))
-}
-
-func loopback(name string) bool {
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		return true
-	}
-	ip := net.ParseIP(name)
-	return ip != nil && ip.IsLoopback()
 }
 
 // Probe makes the provider's free call that tests a key, and says what the
