@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"keywheel/engine"
@@ -58,6 +59,9 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, int
 		return err
 	}
 	res, err := c.http.Do(req)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("not done: keywheel is not running, nothing answers on %s", c.socket)
+	}
 	if err != nil {
 		return fmt.Errorf("no keywheel answers on %s: %w", c.socket, err)
 	}

@@ -212,3 +212,11 @@ func TestListen(t *testing.T) {
 		t.Error("a file that is no socket was taken away")
 	}
 }
+
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	_, err := NewClient(filepath.Join(t.TempDir(), "gone.sock")).Do(context.Background(), engine.Action{Verb: engine.VerbUndo})
+	if err == nil || !strings.HasPrefix(err.Error(), "not done: keywheel is not running") {
+		t.Errorf("got %v", err)
+	}
+}
