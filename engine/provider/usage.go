@@ -31,24 +31,6 @@ type Usage struct {
 // maxCount is the most that is believed of any count.
 const maxCount = 1 << 40
 
-// ReadUsage finds what a request used near the end of its answer's body: the
-// last usage object there.
-func ReadUsage(tail []byte) engine.Usage {
-	var u Usage
-	for {
-		i := bytes.Index(tail, usageMark)
-		if i < 0 {
-			return u.Usage
-		}
-		tail = tail[i:]
-		raw, n := usageObject(tail)
-		if raw != nil {
-			u.merge(raw)
-		}
-		tail = tail[n:]
-	}
-}
-
 var usageMark = []byte(`"usage`)
 
 // maxUsage bounds a usage object.
