@@ -12,6 +12,19 @@ import (
 type Config struct {
 	Keys     []Key
 	Services []Service
+	Accounts []Account
+}
+
+// Account is whom a provider bills, as far as the config says more of it than
+// its name beside a key.
+type Account struct {
+	// Provider is the name the config gives, as in [Key.Provider].
+	Provider string
+	Name     string
+	// Limits are shared by all its keys.
+	Limits []quota.Limit
+	// Source is where the account is declared ("keywheel.toml:12").
+	Source string
 }
 
 // Key is one secret at one provider.
@@ -81,7 +94,10 @@ type Service struct {
 	// Keys are used first, Fallback when no key of Keys can serve.
 	Keys     []string
 	Fallback []string
-	Strategy string
+	// FallbackAfter is how long a request waits for a key of Keys before one of
+	// Fallback serves it.
+	FallbackAfter time.Duration
+	Strategy      string
 	// Token is what its clients must show; empty lets anyone in.
 	Token secret.Secret
 	// TokenRef is where the token is read from, safe to show.

@@ -14,7 +14,9 @@ type Unit string
 // The units of DESIGN section 5.
 const (
 	Requests   Unit = "requests"
-	Tokens     Unit = "tokens"
+	Tokens     Unit = "tokens" // input and output together
+	Input      Unit = "input_tokens"
+	Output     Unit = "output_tokens"
 	USD        Unit = "usd"
 	Concurrent Unit = "concurrent"
 )
@@ -26,6 +28,9 @@ type Limit struct {
 	// Window is the length of a rolling window, 0 for Concurrent and for
 	// calendar windows.
 	Window time.Duration
+	// Burst is how much of a rolling window may go at once, after a rest; 0 is
+	// the whole Amount.
+	Burst float64
 	// Calendar is "day" or "month" where the window ends by the clock, else "".
 	Calendar string
 	// Zone is where a calendar window's midnight is; nil is UTC.
