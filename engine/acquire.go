@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"keywheel/engine/quota"
 )
 
 // Request is one client request on its way through the keys. Fill in the
@@ -27,8 +25,9 @@ type Request struct {
 	// Conversation names what the request is a part of, for affinity; "" is
 	// nothing.
 	Conversation string
-	// Tokens is the estimate that is reserved of token limits.
-	Tokens int64
+	// InputTokens is how many tokens its size lets expect, MaxOutput how many it
+	// lets the answer have; 0 is unknown.
+	InputTokens, MaxOutput int64
 	// Repeatable is whether it may be sent again after an answer that does not
 	// tell whether it was carried out. See DESIGN section 4, "safe to repeat".
 	Repeatable bool
@@ -39,6 +38,7 @@ type Request struct {
 	Once bool
 
 	svc      *service
+	est      estimate
 	began    time.Time
 	attempts int
 	tried    [2]attempt
@@ -96,8 +96,10 @@ type Lease struct {
 	trials [2]*hold
 	judged bool
 	over   bool
-	kind   Kind
-	status int
+	// refused is set when the answer says that nothing was used up.
+	refused bool
+	kind    Kind
+	status  int
 }
 
 // Key is the key that serves the request. It must not be changed.
@@ -135,11 +137,16 @@ type query struct {
 	r    *Request
 	now  time.Time
 	nano int64
+	// kept is the key whose tokens gather for a large request in front.
+	kept *credential
 }
 
 // can reports whether the member can serve the request now.
 func (q *query) can(m *member) bool {
-	if m.readyAt > q.nano {
+	if m.readyAt > q.nano || m.roomAt > q.nano {
+		return false
+	}
+	if a := m.key.cred.account; a != nil && a.room > q.nano {
 		return false
 	}
 	why, _ := q.refuses(m.key)
@@ -166,47 +173,24 @@ func (q *query) refuses(k *key) (why string, until time.Time) {
 	if r.Scope != "" && len(k.Scopes) > 0 && !slices.Contains(k.Scopes, r.Scope) {
 		return "is not for this scope", time.Time{}
 	}
-	if why, until = q.fits(k.cred.books); why == "" && r.attempts > 0 && r.hasTried(k.cred) {
-		return "was tried", q.now.Add(aMoment)
+	for _, h := range k.cred.holders() {
+		if h != nil && len(h.books) > 0 {
+			if b := q.lacks(h.books); b != nil {
+				return q.full(b)
+			}
+		}
 	}
-	return why, until
-}
-
-// aMoment is when to look again for what ends with some running request.
-const aMoment = time.Second
-
-// fits says which of the books the request does not fit in, if any.
-func (q *query) fits(books []*quota.Book) (why string, until time.Time) {
-	for _, b := range books {
-		n := q.need(b)
-		if n < 0 || b.Fits(n, q.now) {
-			continue
-		}
-		if b.Unit == quota.Concurrent {
-			return "serves as many at once as it may", q.now.Add(aMoment)
-		}
-		return limitReasons[b.Unit], b.WhenFits(n, q.now)
+	switch {
+	case r.attempts > 0 && r.hasTried(k.cred):
+		return "was tried", q.now.Add(aMoment)
+	case q.kept == k.cred:
+		return "gathers tokens for a larger request that came before", q.now.Add(aMoment)
 	}
 	return "", time.Time{}
 }
 
-var limitReasons = map[quota.Unit]string{quota.Requests: "has used its limit of requests", quota.Tokens: "has used its limit of tokens",
-	quota.USD: "has used its limit of money"}
-
-// need is how much of the book the request will take; below 0 if the book does
-// not concern it.
-func (q *query) need(b *quota.Book) float64 {
-	switch {
-	case b.Model != "" && b.Model != q.r.Model:
-		return -1
-	case b.Unit == quota.Requests || b.Unit == quota.Concurrent:
-		return 1
-	case b.Unit == quota.Tokens:
-		return float64(q.r.Tokens)
-	default:
-		return 1e-9 // money: anything left is enough, the answer tells the rest
-	}
-}
+// aMoment is when to look again for what ends with some running request.
+const aMoment = time.Second
 
 // partHold is what holds the credential or its account for a model or a scope.
 func (c *credential) partHold(model, scope string, now time.Time) *hold {
@@ -254,10 +238,9 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 		return nil, err
 	}
 	e.sweep(now)
-	if !e.mustQueue(r, now) {
-		if l := e.try(r, now); l != nil {
-			return l, nil
-		}
+	e.dispatch(now) // who waits already comes first
+	if l := e.try(r, now); l != nil {
+		return l, nil
 	}
 	return e.wait(ctx, r, now)
 }
@@ -274,6 +257,9 @@ func (e *Engine) try(r *Request, now time.Time) *Lease {
 // leaseFromTiers takes a key of the first tier that has one.
 func (e *Engine) leaseFromTiers(r *Request, s *service, now time.Time) *Lease {
 	for i, t := range s.tiers {
+		if i > 0 && s.FallbackAfter > 0 && e.upperSoon(r, s.tiers[:i], now) {
+			return nil
+		}
 		l := e.lease(r, t, s, now)
 		if l == nil {
 			continue
@@ -286,8 +272,25 @@ func (e *Engine) leaseFromTiers(r *Request, s *service, now time.Time) *Lease {
 	return nil
 }
 
+// upperSoon reports whether a key of the tiers will serve the request before it
+// has waited so long that a fallback key shall.
+func (e *Engine) upperSoon(r *Request, tiers []*tier, now time.Time) bool {
+	q, at := e.query(r, now), time.Time{}
+	for _, t := range tiers {
+		for i := range t.members {
+			if m := &t.members[i]; !r.hasTried(m.key.cred) {
+				at = earliest(at, m.back(q))
+			}
+		}
+	}
+	return !at.IsZero() && !at.After(r.began.Add(r.svc.FallbackAfter))
+}
+
 func (e *Engine) query(r *Request, now time.Time) *query {
 	e.q = query{r: r, now: now, nano: now.UnixNano()}
+	if s := r.svc; s != nil && s.gatherer != nil && s.gatherer.r != r {
+		e.q.kept = s.gathers
+	}
 	return &e.q
 }
 
@@ -307,7 +310,7 @@ func (e *Engine) lease(r *Request, t *tier, s *service, now time.Time) *Lease {
 // leaseSlowly is lease for a service with a pin or limits of its own.
 func (e *Engine) leaseSlowly(r *Request, s *service, now time.Time) *Lease {
 	q := e.query(r, now)
-	if why, _ := q.fits(s.books); why != "" {
+	if q.lacks(s.books) != nil {
 		return nil
 	}
 	if s.pin != nil {
@@ -343,15 +346,12 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 	}
 	l.gens = gensOf(c, r)
 	r.remember(c, l.gens)
-	q := e.q
-	for _, books := range [...][]*quota.Book{c.books, s.books} {
-		for _, b := range books {
-			if n := q.need(b); n > 0 && b.Unit != quota.USD {
-				b.Take(n, now)
-			}
+	l.takeLimits(now)
+	for _, h := range c.holders() {
+		if h != nil {
+			h.inFlight++
 		}
 	}
-	c.inFlight++
 	c.requests++
 	c.rate.Add(1, now)
 	c.series.add(1, now)
@@ -359,11 +359,13 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 		e.rotated(r, k, now)
 	}
 	s.inUse = k
+	s.served.Add(1, now)
 	return l
 }
 
 func (e *Engine) begin(r *Request, s *service, now time.Time) {
 	r.svc, r.began = s, now
+	e.expect(r)
 	s.asked(r.Model, r.Scope)
 	s.inFlight++
 	s.requests++
@@ -374,13 +376,15 @@ func (e *Engine) begin(r *Request, s *service, now time.Time) {
 	e.rate.Add(1, now)
 }
 
-// refuse ends a request for which there was no key.
-func (e *Engine) refuse(r *Request, now time.Time) {
+// refuse ends a request for which there is no key, and says why.
+func (e *Engine) refuse(r *Request, now time.Time) *NoKeyError {
+	none := e.noKey(r, now)
 	r.svc.refused++
 	if r.rotation != nil {
 		e.rotated(r, nil, now)
 	}
 	e.end(r, now, QuotaExhausted, "refused: no key could serve")
+	return none
 }
 
 // end counts the request out. kind is what the client saw: OK, ClientError, or
@@ -425,7 +429,8 @@ func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 	s, q := r.svc, e.query(r, now)
 	err := &NoKeyError{Service: s.Name}
 	first := time.Time{}
-	if why, until := q.fits(s.books); why != "" {
+	if b := q.lacks(s.books); b != nil {
+		why, until := q.full(b)
 		err.Reasons = append(err.Reasons, Candidate{Key: s.Name, Why: "the service " + why, Until: timePtr(until)})
 		first = until
 	} else {
@@ -438,7 +443,7 @@ func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 		})
 	}
 	if !first.IsZero() {
-		err.RetryAfter = max(first.Sub(now), time.Millisecond)
+		err.RetryAfter = max(e.turn(r, first, now).Sub(now), time.Millisecond)
 	}
 	return err
 }
@@ -447,17 +452,26 @@ func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 // if nothing but a person brings one back.
 func (e *Engine) soon(r *Request, now time.Time) (at time.Time) {
 	s, q := r.svc, e.query(r, now)
-	if why, until := q.fits(s.books); why != "" {
+	if b := q.lacks(s.books); b != nil {
+		_, until := q.full(b)
 		return until
 	}
-	s.all(func(m *member) {
-		if r.hasTried(m.key.cred) || s.pin != nil && s.pin.key != m.key {
-			return
-		}
-		if until := m.back(q); !until.IsZero() {
+	for i, t := range s.tiers {
+		for j := range t.members {
+			m := &t.members[j]
+			if r.hasTried(m.key.cred) || s.pin != nil && s.pin.key != m.key {
+				continue
+			}
+			until := m.back(q)
+			if until.IsZero() {
+				continue
+			}
+			if i > 0 && s.FallbackAfter > 0 {
+				until = latest(until, r.began.Add(s.FallbackAfter))
+			}
 			at = earliest(at, until)
 		}
-	})
+	}
 	return at
 }
 
@@ -490,6 +504,13 @@ func earliest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // candidate says why a member is passed over, or that it can serve.
@@ -532,9 +553,6 @@ type Usage struct {
 	// Unpriced is set where something was used and nobody knows its price.
 	Unpriced bool
 }
-
-// Tokens is input and output together.
-func (u Usage) Tokens() float64 { return float64(u.Input + u.Output) }
 
 func (u *Usage) add(v Usage) {
 	u.Input += v.Input

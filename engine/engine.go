@@ -25,8 +25,14 @@ type Engine struct {
 	keys     []*key
 	keyBy    map[string]*key
 	creds    []*credential
+	accounts map[string]*holder // by provider and name
 	services []*service
 	svcBy    map[string]*service
+	// lines are the services in whose line somebody waits, the next to be
+	// served first.
+	lines []*service
+	// habits are what is known of models, by name.
+	habits map[string]*habits
 	// incidents are by provider name.
 	incidents map[string]*incident
 	log       eventLog
@@ -70,14 +76,10 @@ type credential struct {
 	fingerprint string
 	account     *holder // nil where the account is unknown
 	names       []*key
-	books       []*quota.Book
-	low         []bool // per book: below a fifth, and said so
-	inFlight    int
 	requests    int64
 	verdicts    Verdicts
 	lastFailure time.Time
 	lastOK      time.Time
-	accepted    quota.Meter // successes of the last seconds
 	rate        quota.Meter
 	series      series
 	usage       Usage
@@ -90,7 +92,7 @@ type service struct {
 	tiers    []*tier
 	strategy strategy
 	stuck    stuck
-	books    []*quota.Book
+	books    []*book
 	// inUse is the key that served last, tier the tier it is of.
 	inUse     *key
 	tier      int
@@ -107,7 +109,7 @@ type service struct {
 	rotatedFor *hold
 	last       *Rotation
 
-	queue              []*waiter
+	line
 	inFlight           int
 	requests, failures int64
 	rotations          int64
@@ -141,12 +143,17 @@ func WithPatience(d time.Duration, many int) Option {
 func New(cfg Config, options ...Option) (*Engine, error) {
 	now := time.Now()
 	e := &Engine{started: now, keyBy: map[string]*key{}, svcBy: map[string]*service{}, incidents: map[string]*incident{},
+		accounts: map[string]*holder{}, habits: map[string]*habits{},
 		rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), rate: quota.NewMeter(10 * time.Second)}
 	e.log.changed = make(chan struct{})
 	for _, o := range options {
 		o(e)
 	}
-	accounts, creds := map[string]*holder{}, map[string]*credential{}
+	creds := map[string]*credential{}
+	for _, a := range cfg.Accounts {
+		h := e.account(a.Provider, a.Name)
+		h.books = openBooks(h.books, a.Limits, now)
+	}
 	for _, kc := range cfg.Keys {
 		if e.keyBy[kc.Name] != nil {
 			return nil, fmt.Errorf("key %q is declared twice", kc.Name)
@@ -158,24 +165,15 @@ func New(cfg Config, options ...Option) (*Engine, error) {
 		}
 		c := creds[id]
 		if c == nil {
-			c = &credential{fingerprint: kc.Secret.Fingerprint(kc.Provider, host(kc.BaseURL)),
-				accepted: quota.NewMeter(5 * time.Second), rate: quota.NewMeter(time.Minute)}
+			c = &credential{holder: newHolder(), fingerprint: kc.Secret.Fingerprint(kc.Provider, host(kc.BaseURL)), rate: quota.NewMeter(time.Minute)}
 			creds[id] = c
 			e.creds = append(e.creds, c)
 		}
 		if kc.Account != "" && c.account == nil {
-			name := kc.Provider + "/" + kc.Account
-			if accounts[name] == nil {
-				accounts[name] = &holder{}
-			}
-			c.account = accounts[name]
+			c.account = e.account(kc.Provider, kc.Account)
+			c.account.keys++
 		}
-		for _, l := range kc.Limits {
-			if !slices.ContainsFunc(c.books, func(b *quota.Book) bool { return b.Limit == l }) {
-				c.books = append(c.books, quota.NewBook(l, now))
-			}
-		}
-		c.low = make([]bool, len(c.books))
+		c.books = openBooks(c.books, kc.Limits, now)
 		c.names = append(c.names, k)
 		k.cred = c
 		e.keys = append(e.keys, k)
@@ -183,6 +181,7 @@ func New(cfg Config, options ...Option) (*Engine, error) {
 	}
 	for _, sc := range cfg.Services {
 		s := &service{Service: sc, strategy: strategies[sc.Strategy], rate: quota.NewMeter(30 * time.Second)}
+		s.served = quota.NewMeter(10 * time.Second)
 		if s.strategy == nil {
 			return nil, fmt.Errorf("service %q: unknown strategy %q, want one of %v", sc.Name, sc.Strategy, Strategies)
 		}
@@ -202,9 +201,7 @@ func New(cfg Config, options ...Option) (*Engine, error) {
 				s.tiers = append(s.tiers, newTier(ks))
 			}
 		}
-		for _, l := range sc.Limits {
-			s.books = append(s.books, quota.NewBook(l, now))
-		}
+		s.books = openBooks(nil, sc.Limits, now)
 		e.services = append(e.services, s)
 		e.svcBy[s.Name] = s
 	}
@@ -218,6 +215,16 @@ func New(cfg Config, options ...Option) (*Engine, error) {
 		}
 	}
 	return e, nil
+}
+
+// account finds an account, and makes it if need be.
+func (e *Engine) account(provider, name string) *holder {
+	id := provider + "/" + name
+	if e.accounts[id] == nil {
+		h := newHolder()
+		e.accounts[id] = &h
+	}
+	return e.accounts[id]
 }
 
 // all calls f for each of the service's keys, the fallback's too.
@@ -318,7 +325,7 @@ func (e *Engine) ready(k *key, now time.Time) {
 func (e *Engine) touched(h *holder, now time.Time) {
 	e.readyAll(h, now)
 	e.checkHealth(now)
-	e.wakeAll()
+	e.dispatch(now)
 }
 
 // readyAll is ready for each key of the holder.
@@ -415,7 +422,7 @@ func (e *Engine) sweep(now time.Time) {
 		for _, k := range e.keys {
 			e.ready(k, now)
 		}
-		e.wakeAll()
+		e.dispatch(now)
 	}
 	e.checkHealth(now)
 	e.quietIncidents(now)

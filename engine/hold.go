@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"keywheel/engine/quota"
 )
 
 // never is the readyAt of a key that only a person, or the end of a trial, can
@@ -103,10 +105,21 @@ func (s *slot) strike(now time.Time) bool {
 }
 
 // holder is a key or an account: a slot for all its requests and one for each
-// model or scope that was ever held apart.
+// model or scope that was ever held apart, and its limits.
 type holder struct {
 	all   slot
 	parts map[string]*slot
+	books []*book
+	// room is when the limits let any request at all pass, Unix nanoseconds.
+	room     int64
+	inFlight int
+	keys     int // how many share it, if it is an account
+	// accepted and tokens are what succeeded in the last seconds.
+	accepted, tokens quota.Meter
+}
+
+func newHolder() holder {
+	return holder{accepted: quota.NewMeter(5 * time.Second), tokens: quota.NewMeter(5 * time.Second)}
 }
 
 // part finds the slot of a model or scope, nil if it was never held apart.

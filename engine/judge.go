@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"keywheel/engine/quota"
 )
 
 // ErrClientLeft is what [Lease.Close] is told when the client went away before
@@ -44,6 +42,8 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 		return false
 	}
 	l.judged, l.kind, l.status = true, v.Kind, v.Evidence.Status
+	l.answered(&v, now)
+	e.counted(l.key.cred, now)
 	r, c := l.req, l.key.cred
 	r.attempt(r.attempts - 1).kind = v.Kind
 	c.verdicts.count(v.Kind)
@@ -145,66 +145,20 @@ func (l *Lease) outcome(now time.Time) string {
 // release gives the key and what was reserved back.
 func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 	l.over = true
-	c, s := l.key.cred, l.req.svc
-	c.inFlight--
+	c := l.key.cred
+	for _, h := range c.holders() {
+		if h != nil {
+			h.inFlight--
+		}
+	}
 	c.usage.add(u)
 	if u.Unpriced {
 		c.unpriced++
 	}
-	q := e.query(l.req, now)
-	for _, books := range [...][]*quota.Book{c.books, s.books} {
-		for _, b := range books {
-			if q.need(b) < 0 {
-				continue
-			}
-			switch b.Unit {
-			case quota.Concurrent:
-				b.Take(-1, now)
-			case quota.Tokens:
-				b.Take(u.Tokens()-float64(l.req.Tokens), now)
-			case quota.USD:
-				b.Take(u.CostUSD, now)
-			}
-		}
-	}
+	e.learnHabits(l.req, u)
+	l.settleLimits(u, now)
 	e.checkBooks(l.key, now)
-	e.wakeAll()
-}
-
-// checkBooks says when a key's limit runs low, and holds the key when a window
-// that ends by the calendar is used up.
-func (e *Engine) checkBooks(k *key, now time.Time) {
-	c := k.cred
-	for i, b := range c.books {
-		if b.Calendar == "" {
-			continue
-		}
-		left := b.Remaining(now)
-		if low := left < b.Amount/5; low != c.low[i] {
-			c.low[i] = low
-			if low && left > 0 {
-				e.emit(Event{At: now, Kind: EventLow, Key: k.Name, State: Active,
-					Text: fmt.Sprintf("below 20 %% of %s %s a %s", amount(b.Amount), b.Unit, b.Calendar)})
-			}
-		}
-		used := left <= 0 && c.inFlight == 0 || b.Unit == quota.Requests && left < 1
-		if used && c.all.hold == nil && b.Model == "" {
-			e.place(k, &c.holder, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, until: b.ResetsAt(now), by: "engine",
-				why: fmt.Sprintf("used up %s %s a %s (%s)", amount(b.Amount), b.Unit, b.Calendar, b.Source)}, now)
-		}
-	}
-}
-
-// amount writes a limit's amount for people: 1k, 200k, 1.5M, 50.
-func amount(n float64) string {
-	switch {
-	case n >= 1e6:
-		return fmt.Sprintf("%gM", n/1e6)
-	case n >= 1e4:
-		return fmt.Sprintf("%gk", n/1e3)
-	default:
-		return fmt.Sprintf("%g", n)
-	}
+	e.dispatch(now)
 }
 
 // another reports whether a key that the request has not tried can serve it.
@@ -243,12 +197,13 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 	r, c := l.req, l.key.cred
 	if kind == OK {
 		c.lastOK = now
-		c.accepted.Add(1, now)
 	}
 	for i, h := range c.holders() {
 		if h == nil {
 			continue
 		}
+		h.accepted.Add(1, now)
+		h.tokens.Add(r.est.input+r.est.output, now)
 		if trial := l.trials[i]; trial != nil && h.all.hold == trial {
 			h.all.lift()
 			e.emit(Event{At: now, Kind: EventRecovered, Key: l.key.Name, State: Active,
@@ -318,15 +273,18 @@ func (e *Engine) rateLimited(l *Lease, v Verdict, now time.Time) {
 		pause += time.Duration(e.rng.Float64() * min(0.05*float64(pause), float64(minHint)))
 	case !c.lastOK.IsZero() && now.Sub(c.lastOK) <= recentOK:
 		pause = maxPace
-		if rate := c.accepted.PerSecond(now); rate > 0 {
-			pause = min(max(time.Duration(float64(time.Second)/rate), minPace), maxPace)
+		if rate := h.accepted.PerSecond(now); rate > 0 {
+			pause = min(max(time.Duration(float64(time.Second)/rate), minPace)<<min(s.climbs, 6), maxPace)
 		}
+		s.climbs++
 		how = "no hint; paced to what it took"
 	default:
 		pause = min(time.Second<<min(s.climbs, 6), maxClimb)
 		s.climbs++
 		how = "no hint; pause doubles until a success"
 	}
+	l.refusedBy(h, v, pause, now)
+	e.counted(c, now)
 	e.reject(l, v, h, v.Model, &hold{state: Cooling, until: now.Add(pause), why: causeOf(v) + ", " + how}, now)
 }
 

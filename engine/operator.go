@@ -87,7 +87,7 @@ func (e *Engine) Do(a Action) (Result, error) {
 		return Result{}, fmt.Errorf("%s: a duration must be above 0 and under ten years", a.Verb)
 	}
 	a.Reason = clean(a.Reason)
-	m := e.remember(a, k, s)
+	m := e.remember(a, k, s, now)
 	text, err := op.run(e, a, k, s, now)
 	if err != nil {
 		return Result{}, err
@@ -108,7 +108,7 @@ func (e *Engine) Do(a Action) (Result, error) {
 		ev.State, _ = k.state(now)
 	}
 	e.emit(ev)
-	e.wakeAll()
+	e.dispatch(now)
 	return Result{Text: text, Undoable: a.Verb != VerbUndo}, nil
 }
 
@@ -317,6 +317,7 @@ func (e *Engine) opReset(_ Action, k *key, s *service, now time.Time) (string, e
 		for _, b := range c.books {
 			b.Reset(now)
 		}
+		e.counted(c, now)
 	}
 	if k == nil {
 		s.verdicts, s.requests, s.failures, s.rotations, s.refused = Verdicts{}, 0, 0, 0, 0

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"time"
-
-	"keywheel/engine/quota"
 )
 
 // Snapshot is everything a person or a script sees, at this moment.
@@ -92,6 +90,9 @@ func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
 		RateLimited: c.verdicts.RateLimited, Verdicts: c.verdicts, LastFailure: timePtr(c.lastFailure), InputTokens: c.usage.Input,
 		OutputTokens: c.usage.Output, CachedTokens: c.usage.Cached, CostUSD: c.usage.CostUSD, Unpriced: c.unpriced, PerMin: c.rate.PerSecond(now) * 60,
 		Series: c.series.list(buckets/2, now), BucketS: bucketLength.Seconds(), Limits: limits(c.books, "key", now), Holds: []HoldStatus{}}
+	if c.account != nil {
+		st.Limits = append(st.Limits, limits(c.account.books, "account", now)...)
+	}
 	holds := k.holds(now)
 	st.State = Active
 	if len(holds) > 0 {
@@ -119,7 +120,7 @@ func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
 	return st
 }
 
-func limits(books []*quota.Book, scope string, now time.Time) []LimitStatus {
+func limits(books []*book, scope string, now time.Time) []LimitStatus {
 	list := make([]LimitStatus, 0, len(books))
 	for _, b := range books {
 		l := LimitStatus{Unit: string(b.Unit), Per: b.Per(), Amount: b.Amount, Used: b.Used(now), Remaining: b.Remaining(now),

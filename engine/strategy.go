@@ -16,7 +16,9 @@ type member struct {
 	pass float64
 	// readyAt is when the key's holds let it serve, Unix nanoseconds.
 	readyAt int64
-	key     *key
+	// roomAt is the same of the key's own limits.
+	roomAt int64
+	key    *key
 }
 
 // tier is a service's keys, or its fallback keys, in the order of the config.
@@ -108,7 +110,7 @@ func (headroom) pick(t *tier, q *query) int {
 	for off := range n {
 		i := (t.next + off) % n
 		if m := &t.members[i]; q.can(m) {
-			if r := m.key.cred.room(q); r > room {
+			if r := m.key.cred.headroom(q); r > room {
 				best, room = i, r
 			}
 		}
@@ -119,13 +121,18 @@ func (headroom) pick(t *tier, q *query) int {
 	return best
 }
 
-// room is the share of the credential's tightest limit that is left, 1 without
-// limits.
-func (c *credential) room(q *query) float64 {
+// headroom is the share of the credential's tightest limit that is left, its
+// account's counted in; 1 without limits.
+func (c *credential) headroom(q *query) float64 {
 	least := 1.0
-	for _, b := range c.books {
-		if q.need(b) >= 0 {
-			least = min(least, b.Remaining(q.now)/b.Amount)
+	for _, h := range c.holders() {
+		if h == nil {
+			continue
+		}
+		for _, b := range h.books {
+			if b.concerns(q.r) {
+				least = min(least, b.Room(q.now))
+			}
 		}
 	}
 	return least

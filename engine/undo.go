@@ -31,7 +31,7 @@ type credMemento struct {
 	requests    int64
 	usage       Usage
 	lastFailure time.Time
-	books       []quota.Book
+	books       []bookMemento
 }
 
 type holderMemento struct {
@@ -63,15 +63,15 @@ type serviceMemento struct {
 	verdicts           Verdicts
 	requests, failures int64
 	rotations, refused int64
-	books              []quota.Book
+	books              []bookMemento
 }
 
 // remember takes down what the action may change.
-func (e *Engine) remember(a Action, k *key, s *service) memento {
+func (e *Engine) remember(a Action, k *key, s *service, now time.Time) memento {
 	m := memento{action: a}
 	if s != nil {
 		sm := serviceMemento{service: s, pin: s.pin, inUse: s.inUse, last: s.last, verdicts: s.verdicts, requests: s.requests,
-			failures: s.failures, rotations: s.rotations, refused: s.refused, books: copyBooks(s.books)}
+			failures: s.failures, rotations: s.rotations, refused: s.refused, books: copyBooks(s.books, now)}
 		for _, t := range s.tiers {
 			sm.next = append(sm.next, t.next)
 			passes := make([]float64, len(t.members))
@@ -91,7 +91,7 @@ func (e *Engine) remember(a Action, k *key, s *service) memento {
 		return m
 	}
 	for _, c := range credentials(k, s) {
-		m.creds = append(m.creds, credMemento{c, c.verdicts, c.requests, c.usage, c.lastFailure, copyBooks(c.books)})
+		m.creds = append(m.creds, credMemento{c, c.verdicts, c.requests, c.usage, c.lastFailure, copyBooks(c.books, now)})
 		for _, h := range c.holders() {
 			if h == nil || slices.ContainsFunc(m.holders, func(hm holderMemento) bool { return hm.holder == h }) {
 				continue
@@ -106,10 +106,18 @@ func (e *Engine) remember(a Action, k *key, s *service) memento {
 	return m
 }
 
-func copyBooks(books []*quota.Book) []quota.Book {
-	list := make([]quota.Book, len(books))
-	for i, b := range books {
-		list[i] = *b
+// bookMemento is how much of a book was used.
+type bookMemento struct {
+	book *book
+	used float64
+}
+
+func copyBooks(books []*book, now time.Time) []bookMemento {
+	list := make([]bookMemento, 0, len(books))
+	for _, b := range books {
+		if b.Unit != quota.Concurrent {
+			list = append(list, bookMemento{b, b.Taken(now)})
+		}
 	}
 	return list
 }
@@ -149,7 +157,8 @@ func (e *Engine) opUndo(_ Action, _ *key, _ *service, now time.Time) (string, er
 		if c.lastFailure.IsZero() {
 			c.lastFailure = cm.lastFailure
 		}
-		restoreBooks(c.books, cm.books, now)
+		restoreBooks(cm.books, now)
+		e.counted(c, now)
 	}
 	for _, sm := range m.services {
 		s := sm.service
@@ -171,7 +180,7 @@ func (e *Engine) opUndo(_ Action, _ *key, _ *service, now time.Time) (string, er
 				s.failures += sm.failures
 				s.rotations += sm.rotations
 				s.refused += sm.refused
-				restoreBooks(s.books, sm.books, now)
+				restoreBooks(sm.books, now)
 			}
 		}
 	}
@@ -182,11 +191,9 @@ func (e *Engine) opUndo(_ Action, _ *key, _ *service, now time.Time) (string, er
 	return "undid: " + m.text, nil
 }
 
-func restoreBooks(books []*quota.Book, were []quota.Book, now time.Time) {
-	for i, b := range books {
-		if b.Unit != quota.Concurrent {
-			b.Take(were[i].Used(now), now)
-		}
+func restoreBooks(were []bookMemento, now time.Time) {
+	for _, m := range were {
+		m.book.Settle(m.used, now)
 	}
 }
 

@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"keywheel/engine/quota"
 )
 
 // Kind is what an answer says about the key that asked (DESIGN section 1).
@@ -73,6 +75,10 @@ type Verdict struct {
 	// Rule says which rule decided, for `explain` and for the screen's why.
 	Rule     string
 	Evidence Evidence
+	// Told are the limits that the answer's headers tell, of the key or of its
+	// account as ToldScope says, for the model that was asked.
+	Told      []quota.Told
+	ToldScope Scope
 }
 
 // Evidence is what was seen, harmless to print: no secret, no control

@@ -4,40 +4,47 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"keywheel/engine/quota"
 )
+
+// line is who waits for a key of a service, the first in front. Whoever is
+// first looks after the whole line: when time alone brings a key back, it is
+// the first that wakes up for it.
+type line struct {
+	queue []*waiter
+	// due is when the next of the line can be served, as far as is known.
+	due time.Time
+	// gatherer is the first in line where it waits only for tokens, gathers the
+	// key that they gather on: nobody behind takes them away.
+	gatherer *waiter
+	gathers  *credential
+	// served is how fast the service is served.
+	served quota.Meter
+}
 
 // waiter is a request that waits in its service's line.
 type waiter struct {
 	r *Request
-	// wake is sent to, without blocking, when it may be its turn.
+	// lease is the key it was given.
+	lease *Lease
+	// wake is sent to, without blocking, when it has a lease or should look
+	// again.
 	wake chan struct{}
 }
 
-// mustQueue reports whether somebody waits in line for a key that the request
-// could have: first come, first served. Who waits for something else is not in
-// the way.
-func (e *Engine) mustQueue(r *Request, now time.Time) bool {
-	return len(r.svc.queue) > 0 && e.inTheWay(r, r.svc.queue, now)
+func (w *waiter) nudge() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
 }
 
-// inTheWay reports whether one of the line could take a key that the request
-// could take now.
-func (e *Engine) inTheWay(r *Request, line []*waiter, now time.Time) bool {
-	q, blocked := e.query(r, now), false
-	r.svc.all(func(m *member) {
-		blocked = blocked || q.can(m) && slices.ContainsFunc(line, func(w *waiter) bool {
-			return w.before(r) && !w.r.hasTried(m.key.cred)
-		})
-	})
-	return blocked
+// alike reports whether two requests that have tried no key can be served by
+// the same ones, but for how large they are.
+func (r *Request) alike(o *Request) bool {
+	return r.Model == o.Model && r.Scope == o.Scope && r.Repeatable == o.Repeatable && r.attempts+o.attempts == 0
 }
-
-func (w *waiter) before(r *Request) bool {
-	return w.r != r && w.r.Model == r.Model && w.r.Scope == r.Scope
-}
-
-// ahead are those in line before the waiter.
-func (s *service) ahead(w *waiter) []*waiter { return s.queue[:max(slices.Index(s.queue, w), 0)] }
 
 // wait waits in line until a key can serve the request, its patience is over,
 // or its client has left. It is called, and returns, with the engine locked.
@@ -47,41 +54,21 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 		patience = min(patience, r.Patience)
 	}
 	s, deadline := r.svc, r.began.Add(patience)
-	w := &waiter{r: r, wake: make(chan struct{}, 1)}
-	queued := false
-	leave := func() {
-		if queued {
-			s.queue = slices.DeleteFunc(s.queue, func(x *waiter) bool { return x == w })
-			e.waiting--
-			// Whoever is first now may have been waiting for this one only.
-			s.wakeFirst()
-		}
+	soon := e.soon(r, now)
+	if soon.IsZero() || e.turn(r, soon, now).After(deadline) || e.waiting >= e.maxWaiting {
+		return nil, e.refuse(r, now)
 	}
-	defer func() { leave() }()
+	w := &waiter{r: r, wake: make(chan struct{}, 1)}
+	e.enqueue(s, w)
+	if s.queue[0] == w {
+		e.dispatch(now) // finds out when it is due
+	}
 	for {
-		line := s.queue
-		if queued {
-			line = s.ahead(w)
-		}
-		// Behind others it is the head's wake-up that counts, not the clock.
-		behind := slices.ContainsFunc(line, func(w *waiter) bool { return w.before(r) && w.r.attempts == 0 })
-		soon := e.soon(r, now)
-		hopeless := soon.IsZero() || soon.After(deadline) && !behind
-		if hopeless || !now.Before(deadline) || !queued && e.waiting >= e.maxWaiting {
-			none := e.noKey(r, now)
-			e.refuse(r, now)
-			return nil, none
-		}
-		if !queued {
-			queued = true
-			s.queue = append(s.queue, w)
-			e.waiting++
-		}
 		until := deadline
-		if !behind && !soon.IsZero() {
-			until = earliest(until, soon)
+		if s.queue[0] == w && !s.due.IsZero() {
+			until = earliest(until, s.due)
 		}
-		timer := time.NewTimer(until.Sub(now))
+		timer := time.NewTimer(max(until.Sub(now), 50*time.Microsecond))
 		e.mu.Unlock()
 		select {
 		case <-w.wake:
@@ -91,42 +78,207 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 		timer.Stop()
 		e.mu.Lock()
 		now = time.Now()
+		if w.lease != nil {
+			return w.lease, nil
+		}
 		if err := ctx.Err(); err != nil {
+			e.leave(s, w, now)
 			e.end(r, now, ClientError, "the client left")
 			return nil, err
 		}
 		e.sweep(now)
-		if !e.inTheWay(r, s.ahead(w), now) {
-			if l := e.try(r, now); l != nil {
-				return l, nil
+		if w.lease == nil {
+			e.dispatch(now)
+		}
+		if w.lease != nil {
+			return w.lease, nil
+		}
+		if soon := e.soon(r, now); soon.IsZero() || soon.After(deadline) || !now.Before(deadline) {
+			e.leave(s, w, now)
+			return nil, e.refuse(r, now)
+		}
+	}
+}
+
+// turn predicts when a request that would be the last in line is served: when
+// a key comes back, and those before it have been served.
+func (e *Engine) turn(r *Request, soon, now time.Time) time.Time {
+	ahead := 0
+	for _, w := range r.svc.queue {
+		if w.r.alike(r) {
+			ahead++
+		}
+	}
+	if ahead == 0 {
+		return soon
+	}
+	rate := e.throughput(r, now)
+	if rate <= 0 {
+		return soon // nobody knows
+	}
+	return soon.Add(time.Duration(float64(ahead) / rate * float64(time.Second)))
+}
+
+// enough is how many requests a service must have served for its pace to tell
+// anything.
+const enough = 50
+
+// throughput is how many requests like this one a second its service can serve,
+// 0 if that is not known: what the limits of its keys let through, or else what
+// it served of late.
+func (e *Engine) throughput(r *Request, now time.Time) float64 {
+	s, q := r.svc, e.query(r, now)
+	sum, all := 0.0, true
+	for _, t := range s.tiers {
+		for i := range t.members {
+			m := &t.members[i]
+			if m.readyAt == never {
+				continue
+			}
+			rate := q.throughput(m.key.cred)
+			sum += rate
+			all = all && rate > 0
+		}
+	}
+	if all {
+		return sum
+	}
+	if s.served.Samples() < enough {
+		return 0
+	}
+	return s.served.PerSecond(now)
+}
+
+// throughput is how many such requests a second the key's limits let through,
+// 0 without limits.
+func (q *query) throughput(c *credential) (rate float64) {
+	for _, h := range c.holders() {
+		if h == nil {
+			continue
+		}
+		share := 1.0
+		if h == c.account {
+			share = 1 / float64(max(h.keys, 1))
+		}
+		for _, b := range h.books {
+			if perSec := b.PerSecond() * share / q.need(b); perSec > 0 && b.concerns(q.r) && (rate == 0 || perSec < rate) {
+				rate = perSec
 			}
 		}
 	}
+	return rate
 }
 
-// wakeFirst wakes those of the line who are first for what they wait for, or
-// behind such as have tried keys that they have not.
-func (s *service) wakeFirst() {
-	var firsts []*waiter
-	for _, w := range s.queue {
-		if slices.ContainsFunc(firsts, func(f *waiter) bool { return f.before(w.r) && f.r.attempts == 0 }) {
+func (e *Engine) enqueue(s *service, w *waiter) {
+	if len(s.queue) == 0 {
+		e.lines = append(e.lines, s)
+	}
+	s.queue = append(s.queue, w)
+	e.waiting++
+}
+
+// remove takes a waiter out of its line. Who is first after it looks after the
+// line from now on.
+func (e *Engine) remove(s *service, w *waiter) {
+	i := slices.Index(s.queue, w)
+	s.queue = slices.Delete(s.queue, i, i+1)
+	e.waiting--
+	if s.gatherer == w {
+		s.gatherer, s.gathers = nil, nil
+	}
+	switch {
+	case len(s.queue) == 0:
+		e.lines = slices.DeleteFunc(e.lines, func(x *service) bool { return x == s })
+	case i == 0:
+		s.queue[0].nudge()
+	}
+}
+
+// leave is remove for a waiter that gives up.
+func (e *Engine) leave(s *service, w *waiter, now time.Time) {
+	e.remove(s, w)
+	e.dispatch(now)
+}
+
+// dispatch gives the keys that can serve now to those who wait, in the order in
+// which they came; services that wait for one key take turns. It wakes nobody
+// who is not served.
+func (e *Engine) dispatch(now time.Time) {
+	for idle := 0; idle < len(e.lines); {
+		s := e.lines[0]
+		copy(e.lines, e.lines[1:])
+		e.lines[len(e.lines)-1] = s
+		if e.serveFirst(s, now) {
+			idle = 0
+		} else {
+			idle++
+		}
+	}
+}
+
+// serveFirst gives a lease to the first of a line whom a key can serve now.
+// Where there is none it finds out when there will be.
+func (e *Engine) serveFirst(s *service, now time.Time) bool {
+	var failed [8]*Request // one of each sort that could not be served
+	n := 0
+	due := time.Time{}
+	s.gatherer, s.gathers = nil, nil
+	for i, w := range s.queue {
+		if slices.ContainsFunc(failed[:n], func(r *Request) bool { return r.alike(w.r) && w.r.est.exceeds(r.est) }) {
 			continue
 		}
-		firsts = append(firsts, w)
-		select {
-		case w.wake <- struct{}{}:
-		default:
+		if l := e.try(w.r, now); l != nil {
+			w.lease = l
+			e.remove(s, w)
+			w.nudge()
+			return true
 		}
+		if n < len(failed) {
+			failed[n] = w.r
+			n++
+		}
+		at := e.soon(w.r, now)
+		if i == 0 {
+			s.gathers = e.gatheringOn(w.r, at, now)
+			if s.gathers != nil {
+				s.gatherer = w
+			}
+		}
+		if at.IsZero() {
+			w.nudge() // nothing to wait for any more
+		}
+		due = earliest(due, at)
 	}
+	if sooner := !due.IsZero() && (s.due.IsZero() || due.Before(s.due)); sooner {
+		s.queue[0].nudge()
+	}
+	s.due = due
+	return false
 }
 
-// wakeAll wakes the first in every line: a key may have become free. Each that
-// is served wakes the one behind it, so that no more wake than can be served.
-func (e *Engine) wakeAll() {
-	if e.waiting == 0 {
-		return
-	}
-	for _, s := range e.services {
-		s.wakeFirst()
-	}
+// exceeds reports whether it asks for as much as the other, or more.
+func (est estimate) exceeds(other estimate) bool {
+	return est.input >= other.input && est.output >= other.output
+}
+
+// gatheringOn is the key that will serve the request at the given moment, if it
+// is only for its limits that it does not serve it now.
+func (e *Engine) gatheringOn(r *Request, at, now time.Time) (found *credential) {
+	q := e.query(r, now)
+	r.svc.all(func(m *member) {
+		if found != nil || m.readyAt > q.nano || r.hasTried(m.key.cred) {
+			return
+		}
+		for _, h := range m.key.cred.holders() {
+			if h == nil {
+				continue
+			}
+			if b := q.lacks(h.books); b != nil && b.Unit != quota.Requests && b.Unit != quota.Concurrent {
+				if _, until := q.full(b); until.Equal(at) {
+					found = m.key.cred
+				}
+			}
+		}
+	})
+	return found
 }

@@ -46,7 +46,7 @@ func (s *signs) hint(limit string) (d time.Duration, by string) {
 // limitReset is the reset of the limits of which nothing is left; failing
 // those, of the one that the text names.
 func (s *signs) limitReset(limit string) (d time.Duration, by string) {
-	var buf [8]Seen
+	var buf [8]quota.Told
 	seen := s.p.limits(s.header, s.at, buf[:0])
 	for _, l := range seen {
 		if l.Remaining == 0 && l.Reset > d {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keywheel/engine"
+	"keywheel/engine/quota"
 )
 
 // Answer is as much of an upstream's answer as a verdict needs.
@@ -241,7 +242,7 @@ func (s *signs) resetAt(hint time.Duration) time.Time {
 
 // limitOfHeaders is the limit of which the headers say that nothing is left.
 func (s *signs) limitOfHeaders() string {
-	var buf [8]Seen
+	var buf [8]quota.Told
 	name := ""
 	for _, l := range s.p.limits(s.header, s.at, buf[:0]) {
 		if l.Remaining != 0 {

@@ -6,21 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"keywheel/engine"
 	"keywheel/engine/quota"
 )
-
-// Seen is a limit as an answer's headers tell of it.
-type Seen struct {
-	Unit quota.Unit
-	// Name is the provider's own word for it: "requests", "input-tokens".
-	Name string
-	// Window is how long the limit's window is; 0 where it is not told.
-	Window time.Duration
-	// Amount is the whole, Remaining what is left of it; -1 is unknown.
-	Amount, Remaining float64
-	// Reset is how long until it is whole again; 0 is unknown.
-	Reset time.Duration
-}
 
 // limitHeader is one limit's spelling: the names of its three headers.
 type limitHeader struct {
@@ -63,15 +51,30 @@ var spelledLimits = []limitHeader{
 
 // Limits appends to dst the limits that an answer's headers tell of. Moments
 // count from the answer's own Date.
-func (p *Provider) Limits(a Answer, dst []Seen) []Seen {
-	if len(a.Header) == 0 {
+func (p *Provider) Limits(a Answer, dst []quota.Told) []quota.Told {
+	if len(a.Header) == 0 || p == &gitHub && !core(a.Header) {
 		return dst
 	}
 	return p.limits(a.Header, a.At, dst)
 }
 
+// LimitsOf is whom the limits that headers tell belong to.
+func (p *Provider) LimitsOf() engine.Scope {
+	if p.limitsOf == theAccount || p.limitsOf == theModel {
+		return engine.ScopeAccount
+	}
+	return engine.ScopeKey
+}
+
+// core reports whether GitHub's headers are of the limit that most requests
+// count against: search and GraphQL have limits of their own.
+func core(h http.Header) bool {
+	resource := first(h, "X-Ratelimit-Resource")
+	return resource == "" || resource == "core"
+}
+
 // limits is Limits of a head that came at a time.
-func (p *Provider) limits(h http.Header, came time.Time, dst []Seen) []Seen {
+func (p *Provider) limits(h http.Header, came time.Time, dst []quota.Told) []quota.Told {
 	for own, table := range [...][]limitHeader{p.limitHeaders, plainLimits, spelledLimits} {
 		for i := range table {
 			l := &table[i]
@@ -82,7 +85,7 @@ func (p *Provider) limits(h http.Header, came time.Time, dst []Seen) []Seen {
 			if remaining == "" && limit == "" {
 				continue
 			}
-			seen := Seen{Unit: l.unit, Name: l.name, Window: l.window, Amount: amountOf(limit), Remaining: amountOf(remaining)}
+			seen := quota.Told{Unit: l.unit, Name: l.name, Window: l.window, Amount: amountOf(limit), Remaining: amountOf(remaining)}
 			if reset := first(h, l.reset); reset != "" {
 				seen.Reset, _ = parseWait(reset, madeAt(h, came), nil)
 			}
@@ -131,10 +134,10 @@ func amountOf(s string) float64 {
 // RateLimit-Policy: "p";q=100;w=60, and the older limit=100, remaining=0,
 // reset=17 (draft-ietf-httpapi-ratelimit-headers). Of several policies the one
 // with the least left counts.
-func structured(field, policy string) Seen {
-	best := Seen{Unit: quota.Requests, Name: "requests", Amount: -1, Remaining: -1}
+func structured(field, policy string) quota.Told {
+	best := quota.Told{Unit: quota.Requests, Name: "requests", Amount: -1, Remaining: -1}
 	for item := range strings.SplitSeq(field, ",") {
-		s := Seen{Unit: quota.Requests, Name: "requests", Amount: -1, Remaining: -1}
+		s := quota.Told{Unit: quota.Requests, Name: "requests", Amount: -1, Remaining: -1}
 		if name, _, ok := strings.Cut(strings.TrimSpace(item), ";"); ok {
 			s.Name = strings.Trim(name, `"`)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"keywheel/engine"
+	"keywheel/engine/quota"
 )
 
 // within finds an error inside an answer whose status is fine: nil if there is
@@ -166,7 +167,7 @@ func byHeader(s *signs) (finding, string) {
 
 // remaining is the least that the limit headers say is left, -1 unknown.
 func (s *signs) remaining() float64 {
-	var buf [8]Seen
+	var buf [8]quota.Told
 	least := -1.0
 	for _, l := range s.p.limits(s.header, s.at, buf[:0]) {
 		if l.Remaining >= 0 && (least < 0 || l.Remaining < least) {

@@ -396,9 +396,7 @@ func (p *Proxy) pass(v *visit) {
 	if r.Method == http.MethodGet && strings.HasSuffix(v.path, "/models") {
 		er.Patience = listPatience
 	}
-	if len(s.Limits) > 0 || v.body.size > 0 {
-		er.Tokens = v.body.size / 4
-	}
+	er.InputTokens, er.MaxOutput = v.body.size/4, v.top.maxOutput
 	o := &outgoing{method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), extra: s.Headers, body: v.body}
 	for name, values := range r.Header {
 		o.header[name] = values

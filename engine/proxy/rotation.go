@@ -20,6 +20,7 @@ import (
 
 	"keywheel/engine"
 	"keywheel/engine/provider"
+	"keywheel/engine/quota"
 )
 
 // maxErrorBody is how much of an error's body is read, judged and redacted.
@@ -222,6 +223,8 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 			v.Evidence.Message = redactWords(v.Evidence.Message, key)
 		}
 	}
+	var told [8]quota.Told
+	v.Told, v.ToldScope = t.provider.Limits(answer, told[:0]), t.provider.LimitsOf()
 	if lease.Judge(v) {
 		a.discard()
 		return nil, true, nil

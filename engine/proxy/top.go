@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/tidwall/gjson"
 )
@@ -12,6 +13,8 @@ type top struct {
 	// stream is whether the answer is wanted as a stream, options whether the
 	// client says how.
 	stream, options bool
+	// maxOutput is how many tokens the answer may have; 0 is not said.
+	maxOutput int64
 }
 
 // maxModel bounds a model's name.
@@ -52,6 +55,10 @@ func readTop(b []byte) (t top) {
 			t.stream = string(b[i:end]) == "true"
 		case "stream_options":
 			t.options = true
+		case "max_tokens", "max_completion_tokens", "max_output_tokens":
+			if n, err := strconv.ParseInt(string(b[i:end]), 10, 64); err == nil && n > 0 {
+				t.maxOutput = n
+			}
 		}
 		i = end
 	}

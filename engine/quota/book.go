@@ -1,99 +1,162 @@
 package quota
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
-// Book is a limit and how much of it is used: a bucket that refills for a
-// rolling window, a count that starts again for a calendar window, what is in
-// use right now for concurrency.
+// Book is a limit and how much of it is used.
 type Book struct {
 	Limit
-	used float64
-	// last is when used was true, for a rolling window; end is where the
-	// calendar window that used belongs to ends.
-	last, end time.Time
-	burn      Meter
+	counter
+	burn Meter
+	// pending is what was taken by requests that the provider has not answered
+	// yet: whether it has counted them is not known.
+	pending float64
+	// late is as for [Book.Late]; toldWindow is the window as headers call it.
+	late       time.Duration
+	toldWindow time.Duration
+	// takes counts the requests since the last refusal, if there was one.
+	takes       int
+	refusedOnce bool
+	hearsay
 }
 
 // NewBook opens the book of a limit at now.
 func NewBook(l Limit, now time.Time) *Book {
-	b := &Book{Limit: l, used: l.Used, last: now}
+	b := &Book{Limit: l}
 	b.burn = NewMeter(b.burnSpan())
-	if l.Calendar != "" {
-		b.end = b.windowEnd(now)
-	}
+	b.counter = l.counter(now)
+	b.take(l.Used, now)
 	return b
+}
+
+// counter is how the limit counts.
+func (l Limit) counter(now time.Time) counter {
+	switch {
+	case l.Calendar != "":
+		return &window{amount: l.Amount, end: l.midnight(now), next: func(now, _ time.Time) time.Time { return l.midnight(now) }}
+	case l.Window > 0:
+		return &bucket{depth: l.depth(), rate: l.Amount / l.Window.Seconds(), at: now}
+	default:
+		return &running{amount: l.Amount}
+	}
+}
+
+// depth is how much may go at once.
+func (l Limit) depth() float64 {
+	if l.Burst > 0 {
+		return min(l.Burst, l.Amount)
+	}
+	return l.Amount
 }
 
 // burnSpan is the time over which burn is averaged: a quarter of the window,
 // at least 15 s and at most 15 min.
-func (b *Book) burnSpan() time.Duration {
-	span := b.Window / 4
-	if b.Calendar != "" {
+func (l Limit) burnSpan() time.Duration {
+	span := l.Window / 4
+	if l.Calendar != "" || l.Unit == USD {
 		span = 15 * time.Minute
 	}
 	return min(max(span, 15*time.Second), 15*time.Minute)
 }
 
+// Late says how much earlier a request may reach the provider, against the one
+// before it, than it left here: by so much later a limit that has run dry is
+// used again.
+func (b *Book) Late(d time.Duration) {
+	b.late = d
+	switch c := b.counter.(type) {
+	case *bucket:
+		c.late = d
+	case *trailing:
+		c.late = d
+	}
+}
+
 // Fits reports whether n more can be taken now. An n larger than the whole
 // limit fits when nothing is used.
 func (b *Book) Fits(n float64, now time.Time) bool {
-	b.refill(now)
-	return b.used+min(n, b.Amount) <= b.Amount+1e-9
+	room := b.room(now)
+	return room+tiny >= min(n, b.whole()) || n > 0 && b.idle(now)
+}
+
+// idle reports whether nothing is used of a bucket: no margin is asked for then.
+func (b *Book) idle(now time.Time) bool {
+	c, ok := b.counter.(*bucket)
+	return ok && c.missing <= tiny
 }
 
 // WhenFits is the time at which n more can be taken if nothing else is; now if
-// they can be, zero if only the end of a running request can tell.
+// they can be, zero if only the end of a running request, or a person, can tell.
 func (b *Book) WhenFits(n float64, now time.Time) time.Time {
 	if b.Fits(n, now) {
 		return now
 	}
-	switch {
-	case b.Calendar != "":
-		return b.ResetsAt(now)
-	case b.Window > 0:
-		over := b.used + min(n, b.Amount) - b.Amount
-		return now.Add(time.Duration(over / b.rate() * float64(time.Second)))
-	default:
-		return time.Time{}
-	}
+	return b.when(n, now)
 }
 
-// Take uses n up; a negative n gives back what was reserved and not used.
+// Take uses n up for a request that is on its way to the provider.
+// [Book.Answered] follows.
 func (b *Book) Take(n float64, now time.Time) {
+	b.Settle(n, now)
+	b.pending += n
+	b.takes++
+}
+
+// Answered says that the provider has answered a request that took n.
+func (b *Book) Answered(n float64) { b.pending = max(b.pending-n, 0) }
+
+// Settle uses n up; a negative n gives back what was taken and not used.
+func (b *Book) Settle(n float64, now time.Time) {
 	if n == 0 {
 		return
 	}
-	b.refill(now)
-	b.used = max(b.used+n, 0)
+	b.take(n, now)
 	b.burn.Add(n, now)
 }
 
 // Used is how much of the window is used.
-func (b *Book) Used(now time.Time) float64 {
-	b.refill(now)
-	return b.used
+func (b *Book) Used(now time.Time) float64 { return max(b.Amount-b.Remaining(now), 0) }
+
+// Remaining is how much is left, never below 0. Of a limit whose bucket is
+// smaller than its window it is what the present burn leaves.
+func (b *Book) Remaining(now time.Time) float64 {
+	if b.whole() < b.Amount {
+		left := b.Amount - b.burn.PerSecond(now)*b.Window.Seconds()
+		return min(max(left, 0), b.Amount)
+	}
+	return min(max(b.whole()-b.Taken(now), 0), b.Amount)
 }
 
-// Remaining is how much is left, never below 0.
-func (b *Book) Remaining(now time.Time) float64 { return max(b.Amount-b.Used(now), 0) }
+// Taken is what cannot be taken now of what can be taken at once.
+func (b *Book) Taken(now time.Time) float64 {
+	room := b.room(now)
+	if c, ok := b.counter.(*bucket); ok {
+		return c.missing
+	}
+	return b.whole() - room
+}
+
+// PerSecond is how much a rolling limit lets through in the long run; 0 for
+// those that are none.
+func (b *Book) PerSecond() float64 {
+	switch c := b.counter.(type) {
+	case *bucket:
+		return c.rate
+	case *trailing:
+		return c.amount / (c.length + c.late).Seconds()
+	case *window:
+		if b.Window > 0 {
+			return c.amount / b.Window.Seconds()
+		}
+	}
+	return 0
+}
+
+// Room is the share of what may be taken at once that can be taken now.
+func (b *Book) Room(now time.Time) float64 { return b.room(now) / b.whole() }
 
 // ResetsAt is when nothing is used any more if nothing else is taken; zero for
-// concurrency.
-func (b *Book) ResetsAt(now time.Time) time.Time {
-	switch {
-	case b.Calendar != "":
-		b.refill(now)
-		return b.end
-	case b.Window > 0:
-		b.refill(now)
-		return now.Add(time.Duration(b.used / b.rate() * float64(time.Second)))
-	default:
-		return time.Time{}
-	}
-}
+// concurrency and for money.
+func (b *Book) ResetsAt(now time.Time) time.Time { return b.resets(now) }
 
 // Burn is how fast the limit is being used, per minute. known is false until
 // three samples have come.
@@ -110,8 +173,8 @@ func (b *Book) Runway(now time.Time) (d time.Duration, lasts, known bool) {
 		return 0, false, false
 	}
 	perSec := perMin / 60
-	if b.Calendar == "" {
-		perSec -= b.rate()
+	if c, ok := b.counter.(*bucket); ok {
+		perSec -= c.rate
 	}
 	if perSec <= 0 {
 		return 0, true, true
@@ -120,8 +183,10 @@ func (b *Book) Runway(now time.Time) (d time.Duration, lasts, known bool) {
 	if secs > 365*24*3600 {
 		return 0, true, true
 	}
-	d = time.Duration(secs * float64(time.Second))
-	return d, b.Calendar != "" && now.Add(d).After(b.end), true
+	d = seconds(secs)
+	end := b.ResetsAt(now)
+	_, rolls := b.counter.(*bucket)
+	return d, !rolls && !end.IsZero() && now.Add(d).After(end), true
 }
 
 // Reset makes the book as new, with nothing used. What runs now goes on
@@ -130,83 +195,27 @@ func (b *Book) Reset(now time.Time) {
 	if b.Unit == Concurrent {
 		return
 	}
-	l := b.Limit
-	l.Used = 0
-	*b = *NewBook(l, now)
+	b.set(b.whole(), now)
+	b.burn = NewMeter(b.burnSpan())
 }
 
-// rate is the refill of a rolling window, per second.
-func (b *Book) rate() float64 { return b.Amount / b.Window.Seconds() }
-
-func (b *Book) refill(now time.Time) {
-	switch {
-	case b.Calendar != "":
-		if !now.Before(b.end) {
-			b.used, b.end = 0, b.windowEnd(now)
-		}
-	case b.Window > 0:
-		if dt := now.Sub(b.last).Seconds(); dt > 0 {
-			b.used = max(b.used-dt*b.rate(), 0)
-			b.last = now
-		}
-	}
+// Clone is a copy of the book as it stands.
+func (b *Book) Clone() *Book {
+	c := *b
+	c.counter = b.counter.clone()
+	return &c
 }
 
-// windowEnd is the midnight, in the limit's zone, that ends the calendar window
-// now is in.
-func (b *Book) windowEnd(now time.Time) time.Time {
-	zone := b.Zone
+// midnight is the end, in the limit's zone, of the calendar window that now is
+// in.
+func (l Limit) midnight(now time.Time) time.Time {
+	zone := l.Zone
 	if zone == nil {
 		zone = time.UTC
 	}
 	y, m, d := now.In(zone).Date()
-	if b.Calendar == "month" {
+	if l.Calendar == "month" {
 		return time.Date(y, m+1, 1, 0, 0, 0, 0, zone)
 	}
 	return time.Date(y, m, d+1, 0, 0, 0, 0, zone)
-}
-
-// Meter is a rate that forgets: each sample counts less the longer ago it was.
-// It is right from the first second on, because it divides by the time it has
-// really seen.
-type Meter struct {
-	span        float64 // seconds after which a sample counts 1/e
-	sum         float64
-	first, last time.Time
-	samples     int
-}
-
-// NewMeter makes a meter that remembers for about span.
-func NewMeter(span time.Duration) Meter { return Meter{span: span.Seconds()} }
-
-// Add counts n at now.
-func (m *Meter) Add(n float64, now time.Time) {
-	if m.samples == 0 {
-		m.first, m.last = now, now
-	}
-	// Forgetting a thousandth at a time is exact enough, and seldom.
-	if dt := now.Sub(m.last).Seconds(); dt > m.span/1000 {
-		m.sum *= math.Exp(-dt / m.span)
-		m.last = now
-	}
-	m.sum += n
-	if n > 0 {
-		m.samples++
-	}
-}
-
-// Samples is how many positive amounts were added.
-func (m *Meter) Samples() int { return m.samples }
-
-// PerSecond is the rate at now, never below 0.
-func (m *Meter) PerSecond(now time.Time) float64 {
-	if m.samples == 0 {
-		return 0
-	}
-	sum := m.sum
-	if dt := now.Sub(m.last).Seconds(); dt > 0 {
-		sum *= math.Exp(-dt / m.span)
-	}
-	seen := max(now.Sub(m.first).Seconds(), 1)
-	return max(sum/(m.span*(1-math.Exp(-seen/m.span))), 0)
 }

@@ -1,0 +1,337 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"keywheel/engine/quota"
+)
+
+// jitter is how much sooner a request may reach the provider, against the one
+// before it, than it left here.
+const jitter = 10 * time.Millisecond
+
+// book is one limit of a key, an account or a service.
+type book struct {
+	*quota.Book
+	// learner keeps the book of a limit that nobody tells; nil for the others.
+	learner *quota.Learner
+	// low is set while less than a fifth is left and that has been said.
+	low bool
+}
+
+func newBook(b *quota.Book) *book {
+	b.Late(jitter)
+	return &book{Book: b}
+}
+
+// openBooks opens a book for each limit that has none yet.
+func openBooks(books []*book, limits []quota.Limit, now time.Time) []*book {
+	for _, l := range limits {
+		if !slices.ContainsFunc(books, func(b *book) bool { return b.Limit == l }) {
+			books = append(books, newBook(quota.NewBook(l, now)))
+		}
+	}
+	return books
+}
+
+// estimate is what a request is expected to use.
+type estimate struct{ input, output float64 }
+
+// of is how much of the book's unit the request is expected to take.
+func (est estimate) of(unit quota.Unit) float64 {
+	switch unit {
+	case quota.Tokens:
+		return est.input + est.output
+	case quota.Input:
+		return est.input
+	case quota.Output:
+		return est.output
+	case quota.USD:
+		return 0 // the answer tells
+	default:
+		return 1
+	}
+}
+
+// concerns reports whether the request counts against the book.
+func (b *book) concerns(r *Request) bool { return b.Model == "" || b.Model == r.Model }
+
+// lacks says which of the books the request does not fit in, nil if it fits in
+// all.
+func (q *query) lacks(books []*book) *book {
+	for _, b := range books {
+		if b.concerns(q.r) && !b.Fits(q.need(b), q.now) {
+			return b
+		}
+	}
+	return nil
+}
+
+// need is how much of the book the request asks for.
+func (q *query) need(b *book) float64 {
+	if b.Unit == quota.USD {
+		return 1e-9 // anything left is enough
+	}
+	return max(q.r.est.of(b.Unit), 1e-9)
+}
+
+// full says that the request does not fit in the book, and from when on it does.
+func (q *query) full(b *book) (why string, until time.Time) {
+	until = b.WhenFits(q.need(b), q.now)
+	if b.Unit == quota.Concurrent {
+		return "serves as many at once as it may", q.now.Add(aMoment)
+	}
+	return limitReasons[b.Unit], until
+}
+
+var limitReasons = map[quota.Unit]string{quota.Requests: "has used its limit of requests", quota.Tokens: "has used its limit of tokens",
+	quota.Input: "has used its limit of input tokens", quota.Output: "has used its limit of output tokens", quota.USD: "has used its limit of money"}
+
+// leastNeeds is the least that a request can need of a unit.
+func leastNeed(u quota.Unit) float64 {
+	if u == quota.USD {
+		return 1e-9
+	}
+	return 1
+}
+
+// counted brings the time from which on the key's limits, and its account's,
+// let any request at all pass up to date. It is called whenever a book changed.
+func (e *Engine) counted(c *credential, now time.Time) {
+	if len(c.books) > 0 {
+		c.room = roomAt(c.books, now)
+		for _, k := range c.names {
+			for _, p := range k.places {
+				p.tier.members[p.i].roomAt = c.room
+			}
+		}
+	}
+	if a := c.account; a != nil && len(a.books) > 0 {
+		a.room = roomAt(a.books, now)
+	}
+}
+
+// roomAt is when the least that a request can need fits in all of the books,
+// Unix nanoseconds; never if time alone does not bring that about.
+func roomAt(books []*book, now time.Time) (at int64) {
+	for _, b := range books {
+		if b.Model != "" {
+			continue
+		}
+		if n := leastNeed(b.Unit); !b.Fits(n, now) {
+			when := b.WhenFits(n, now)
+			if when.IsZero() {
+				return never
+			}
+			at = max(at, when.UnixNano())
+		}
+	}
+	return at
+}
+
+// takeLimits reserves what the lease's request is expected to use.
+func (l *Lease) takeLimits(now time.Time) {
+	r := l.req
+	take := func(books []*book) {
+		for _, b := range books {
+			if !b.concerns(r) {
+				continue
+			}
+			if n := r.est.of(b.Unit); n > 0 {
+				b.Take(n, now)
+			}
+			if b.learner != nil {
+				b.learner.Took(r.est.input+r.est.output, now)
+			}
+		}
+	}
+	l.eachBooks(take)
+	l.e.counted(l.key.cred, now)
+}
+
+// eachBooks calls f with the books of the key, its account and the service.
+func (l *Lease) eachBooks(f func([]*book)) {
+	for _, h := range l.key.cred.holders() {
+		if h != nil && len(h.books) > 0 {
+			f(h.books)
+		}
+	}
+	if s := l.req.svc; len(s.books) > 0 {
+		f(s.books)
+	}
+}
+
+// answered tells the books that the provider has answered: what was refused has
+// used nothing up, and what the answer tells of its limits is right.
+func (l *Lease) answered(v *Verdict, now time.Time) {
+	r := l.req
+	l.refused = v.Kind == RateLimited || v.Kind == QuotaExhausted
+	l.eachBooks(func(books []*book) {
+		for _, b := range books {
+			if !b.concerns(r) {
+				continue
+			}
+			n := r.est.of(b.Unit)
+			b.Answered(n)
+			if l.refused && b.Unit != quota.Concurrent {
+				b.Settle(-n, now)
+				if b.learner != nil {
+					b.learner.Returned(r.est.input + r.est.output)
+				}
+			}
+		}
+	})
+	if len(v.Told) > 0 {
+		l.hear(v, now)
+	}
+}
+
+// hear corrects the books by what the answer tells of them.
+func (l *Lease) hear(v *Verdict, now time.Time) {
+	c := l.key.cred
+	h := &c.holder
+	if v.ToldScope == ScopeAccount && c.account != nil {
+		h = c.account
+	}
+	model := l.req.Model
+	for _, t := range v.Told {
+		i := slices.IndexFunc(h.books, func(b *book) bool { return b.learner == nil && b.Same(t, model) })
+		if i < 0 {
+			b, ok := quota.OpenTold(t, model, now)
+			if !ok || len(h.books) >= maxBooks {
+				continue
+			}
+			i = len(h.books)
+			h.books = append(h.books, newBook(b))
+		}
+		h.books[i].Hear(t, l.at, now)
+	}
+}
+
+// maxBooks bounds the books of one holder: models are named by clients.
+const maxBooks = 64
+
+// settleLimits gives back what was reserved and not used, once the answer has
+// told.
+func (l *Lease) settleLimits(u Usage, now time.Time) {
+	est := l.req.est
+	used := estimate{float64(u.Input), float64(u.Output)}
+	l.eachBooks(func(books []*book) {
+		for _, b := range books {
+			switch {
+			case !b.concerns(l.req):
+			case b.Unit == quota.Concurrent:
+				b.Settle(-1, now)
+			case b.Unit == quota.USD:
+				b.Settle(u.CostUSD, now)
+			case l.refused:
+			case b.Unit != quota.Requests:
+				b.Settle(used.of(b.Unit)-est.of(b.Unit), now)
+			}
+			if !l.judged {
+				b.Answered(est.of(b.Unit))
+			}
+		}
+	})
+	l.e.counted(l.key.cred, now)
+}
+
+const (
+	// fewest is from how many successes in the last seconds on a refusal tells
+	// a rate; longestPause is up to which hint it is a rate's affair.
+	fewest       = 3
+	longestPause = time.Minute
+)
+
+// refusedBy lets the limits of a holder learn from a refusal: one that is known
+// is empty; where none is known, or the known ones let through more than the
+// provider takes, one is learned. pause is how long nothing goes out now.
+func (l *Lease) refusedBy(h *holder, v Verdict, pause time.Duration, now time.Time) {
+	if len(v.Told) > 0 {
+		return // the headers said it all
+	}
+	r := l.req
+	known := false
+	for _, b := range h.books {
+		if b.learner != nil || !b.concerns(r) || b.Window == 0 || !b.isNamed(v.Limit) {
+			continue
+		}
+		known = b.Refused(v.RetryAfter, now) || known
+	}
+	if known || pause > longestPause {
+		return
+	}
+	i := slices.IndexFunc(h.books, func(b *book) bool { return b.learner != nil && b.Model == v.Model })
+	if i >= 0 {
+		b := h.books[i]
+		b.learner.Refused(pause, l.at, now)
+		b.Book = b.learner.Book
+		return
+	}
+	// A refusal among few requests tells nothing of a rate.
+	if rate := h.accepted.PerSecond(now); h.accepted.Recent(now) >= fewest && len(h.books) < maxBooks {
+		learner := quota.NewLearner(v.Model, 0.95*rate, 0.95*h.tokens.PerSecond(now), now)
+		h.books = append(h.books, &book{Book: learner.Book, learner: learner})
+	}
+}
+
+// isNamed reports whether a limit that an answer names, in the corpus's words,
+// may be the book's.
+func (b *book) isNamed(limit string) bool {
+	switch {
+	case strings.Contains(limit, "token"):
+		return b.Unit == quota.Tokens || b.Unit == quota.Input || b.Unit == quota.Output
+	case strings.Contains(limit, "request"):
+		return b.Unit == quota.Requests
+	case strings.Contains(limit, "concurren"):
+		return false
+	default:
+		return b.Unit != quota.USD
+	}
+}
+
+// checkBooks says when a limit runs low, and holds the key or the account when
+// a window that ends by the calendar, or the money, is used up.
+func (e *Engine) checkBooks(k *key, now time.Time) {
+	for _, h := range k.cred.holders() {
+		if h == nil {
+			continue
+		}
+		for _, b := range h.books {
+			if b.Calendar != "" && b.learner == nil {
+				e.checkBook(k, h, b, now)
+			}
+		}
+	}
+}
+
+func (e *Engine) checkBook(k *key, h *holder, b *book, now time.Time) {
+	left := b.Remaining(now)
+	if low := left < b.Amount/5; low != b.low {
+		b.low = low
+		if low && left > 0 {
+			e.emit(Event{At: now, Kind: EventLow, Key: k.Name, State: Active,
+				Text: fmt.Sprintf("below 20 %% of %s %s a %s", amount(b.Amount), b.Unit, b.Calendar)})
+		}
+	}
+	used := left <= 0 && h.inFlight == 0 || b.Unit == quota.Requests && left < 1
+	if used && h.all.hold == nil && b.Model == "" {
+		e.place(k, h, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, until: b.ResetsAt(now), by: "engine",
+			why: fmt.Sprintf("used up %s %s a %s (%s)", amount(b.Amount), b.Unit, b.Calendar, b.Source)}, now)
+	}
+}
+
+// amount writes a limit's amount for people: 1k, 200k, 1.5M, 50.
+func amount(n float64) string {
+	switch {
+	case n >= 1e6:
+		return fmt.Sprintf("%gM", n/1e6)
+	case n >= 1e4:
+		return fmt.Sprintf("%gk", n/1e3)
+	default:
+		return fmt.Sprintf("%g", n)
+	}
+}

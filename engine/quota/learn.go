@@ -1,0 +1,215 @@
+package quota
+
+import (
+	"math"
+	"time"
+)
+
+// Learned is the source of limits that refusals taught.
+const Learned = "learned"
+
+// Learner finds out how much a provider takes where nobody says it: from the
+// refusals alone.
+//
+// A refusal means that nothing is left at that moment. Between two of them, all
+// that came in was taken: so much in so much time is the rate. So the learner
+// goes a little faster than it believes the rate to be, and meets a refusal
+// about once in a hundred requests; that shows where the limit is, and nothing
+// that the provider would have taken is left over. Where no refusal comes, it
+// goes faster in growing steps; where requests come slower than it would let
+// them, it learns nothing.
+type Learner struct {
+	Book *Book
+	// rates are what is believed of each unit that the limit may be in; the
+	// book is in that which has foretold the refusals best.
+	rates [2]belief
+	unit  int
+	// since is when the request left that was refused last.
+	since time.Time
+	// horizon is after how many requests the next refusal is looked for, grow
+	// after how many without one the rate is lifted, by how much it is, and by
+	// how much it will be.
+	horizon, grow, lift, step float64
+	// held is the lift that stood without a refusal, 0 before any did.
+	held float64
+}
+
+// belief is what a learner believes of a unit.
+type belief struct {
+	// rate is a second, weight for how many requests' worth of evidence.
+	rate, weight float64
+	// n was taken since the last refusal.
+	n float64
+	// spread is how much the rates between refusals differ, as a ratio.
+	spread, last float64
+	intervals    int
+}
+
+var learnable = [2]Unit{Requests, Tokens}
+
+const (
+	// firstHorizon is that of the first guess; the longest is of a limit that
+	// holds still, and the shorter, the longer a refusal takes to come.
+	firstHorizon   = 8.0
+	longestHorizon = 120.0
+	horizonTime    = 12 * time.Second
+	leastHorizon   = 4.0
+	largestStep    = 0.2
+	// slow is the lowest rate that is learned, a second.
+	slow = 1.0 / 600
+)
+
+// NewLearner begins to learn at a refusal, from the rates a second that were
+// taken before it.
+func NewLearner(model string, requests, tokens float64, now time.Time) *Learner {
+	l := &Learner{since: now, horizon: firstHorizon}
+	l.expect()
+	l.rates[0] = belief{rate: max(requests, slow), weight: 2}
+	if tokens > 0 {
+		l.rates[1] = belief{rate: tokens, weight: 2}
+	}
+	l.open(model, now)
+	return l
+}
+
+// open begins the book anew in the unit that is believed.
+func (l *Learner) open(model string, now time.Time) {
+	l.Book = NewBook(Limit{Unit: learnable[l.unit], Amount: 1, Window: time.Minute, Model: model, Source: Learned}, now)
+	l.set(now)
+	l.Book.set(0, now)
+}
+
+// set makes the book go at the rate that is believed and a little more.
+func (l *Learner) set(now time.Time) {
+	c := l.Book.counter.(*bucket)
+	c.refill(now)
+	rate := l.rates[l.unit].rate * (1 + 1/l.horizon) * l.lift
+	// Enough for two requests, and for the shortest pause after a refusal.
+	depth := 2*l.perRequest() + rate/20
+	c.missing = max(c.missing+depth-c.depth, 0)
+	c.rate, c.depth = rate, depth
+	l.Book.Amount, l.Book.Burst = max(rate*60, depth), depth
+}
+
+// perRequest is how much one request takes on average.
+func (l *Learner) perRequest() float64 {
+	if l.unit == 0 || l.rates[0].rate == 0 {
+		return 1
+	}
+	return max(l.rates[1].rate/l.rates[0].rate, 1)
+}
+
+// Rate is what is believed, a second, in the unit of the book.
+func (l *Learner) Rate() float64 { return l.rates[l.unit].rate }
+
+// Took notes a request that went out.
+func (l *Learner) Took(tokens float64, now time.Time) {
+	l.rates[0].n++
+	l.rates[1].n += tokens
+	if l.rates[0].n < l.grow {
+		return
+	}
+	if l.limits() {
+		// Nothing was refused for longer than expected: the limit is higher.
+		if l.step <= 1.0/8 {
+			l.held = l.lift
+		}
+		l.lift *= 1 + l.step
+		l.step = min(2*l.step, largestStep)
+		l.set(now)
+	}
+	l.grow = l.rates[0].n + 1.5/l.step
+}
+
+// expect begins to wait for the next refusal.
+func (l *Learner) expect() {
+	l.rates[0].n, l.rates[1].n = 0, 0
+	l.lift, l.held, l.step, l.grow = 1, 0, 1/l.horizon, 1.5*l.horizon
+}
+
+// limits reports whether it is the book that has kept requests back of late:
+// little has spilled of it.
+func (l *Learner) limits() bool {
+	c := l.Book.counter.(*bucket)
+	return c.spilled <= 0.05*l.rates[l.unit].n+l.perRequest()
+}
+
+// Returned takes back a request that was refused: it used nothing up.
+func (l *Learner) Returned(tokens float64) {
+	l.rates[0].n = max(l.rates[0].n-1, 0)
+	l.rates[1].n = max(l.rates[1].n-tokens, 0)
+}
+
+// Refused learns from a refusal of a request that left at sent, and that was
+// returned. Nothing goes out for the length of the pause.
+func (l *Learner) Refused(pause time.Duration, sent, now time.Time) {
+	took := sent.Sub(l.since).Seconds()
+	requests := l.rates[0].n
+	switch {
+	case took <= 0:
+		return
+	case requests < 0.5:
+		// Nothing has come in since the last: the interval goes on.
+		l.empty(pause, now)
+		return
+	case l.limits():
+		for i := range l.rates {
+			l.rates[i].learn(took, requests, l.held)
+		}
+		// The more a refusal costs, the seldomer one is looked for.
+		longest := min(longestHorizon, max(horizonTime.Seconds()*l.rates[0].rate, longestHorizon/2)) * (1 + l.rates[0].rate*pause.Seconds()) / 2
+		switch {
+		case requests >= l.horizon/2:
+			l.horizon = min(2*l.horizon, longest)
+		case requests < l.horizon/4:
+			l.horizon = max(l.horizon/2, leastHorizon)
+		}
+	default:
+		// Refused though there was room: it is less than believed.
+		for i := range l.rates {
+			l.rates[i].rate = max(l.rates[i].rate*0.95, slow)
+			l.rates[i].weight /= 2
+		}
+		l.horizon = max(l.horizon/2, leastHorizon)
+	}
+	l.choose(now)
+	l.since = sent
+	l.expect()
+	l.set(now)
+	l.empty(pause, now)
+}
+
+// empty says that nothing is left, and that nothing goes out for a while: what
+// spills meanwhile is nobody's.
+func (l *Learner) empty(pause time.Duration, now time.Time) {
+	c := l.Book.counter.(*bucket)
+	c.refill(now)
+	c.missing, c.spilled = max(c.missing, c.depth), -c.rate*pause.Seconds()
+}
+
+// learn takes in what was taken between two refusals. held is by how much more
+// than the rate was taken for long without one: in a window that does not carry
+// over what is left of it, that is the better evidence.
+func (b *belief) learn(took, requests, held float64) {
+	seen := max(b.n, slow) / took
+	if b.intervals++; b.intervals > 1 {
+		b.spread += (math.Abs(math.Log(seen/b.last)) - b.spread) / 4
+	}
+	b.last = seen
+	// What foretold this interval badly counts for little.
+	weight := min(b.weight, 2*requests)
+	if held > 0 {
+		b.rate *= held
+		seen = max(seen, b.rate)
+	}
+	b.rate = (weight + requests) / (weight/max(b.rate, slow) + requests/seen)
+	b.weight = min(weight+requests, longestHorizon)
+}
+
+// choose goes over to the unit that has foretold the refusals better.
+func (l *Learner) choose(now time.Time) {
+	if b := &l.rates[1-l.unit]; b.n > 0 && b.intervals > 4 && l.rates[l.unit].spread > max(2*b.spread, 0.02) {
+		l.unit = 1 - l.unit
+		l.open(l.Book.Model, now)
+	}
+}

@@ -1,0 +1,127 @@
+package quota
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// provider is a limit that says nothing but no.
+type provider interface {
+	take(n float64, now time.Time) bool
+}
+
+type strictBucket struct{ bucket }
+
+func (b *strictBucket) take(n float64, now time.Time) bool {
+	if b.room(now) < min(n, b.depth) {
+		return false
+	}
+	b.bucket.take(n, now)
+	return true
+}
+
+type fixedWindows struct {
+	amount float64
+	length time.Duration
+	used   float64
+	index  int64
+}
+
+func (w *fixedWindows) take(n float64, now time.Time) bool {
+	if i := now.UnixNano() / int64(w.length); i != w.index {
+		w.index, w.used = i, 0
+	}
+	if w.used+n > w.amount {
+		return false
+	}
+	w.used += n
+	return true
+}
+
+// TestLearnerFindsTheLimit sends as fast as the learner lets it, after a first
+// refusal, and asks how much of the limit it used and how often it was refused
+// once it has learned.
+func TestLearnerFindsTheLimit(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		p     func() provider
+		cap   float64
+		size  func(*rand.Rand) float64 // tokens of a request
+		unit  Unit
+		first float64 // the rate guessed at the first refusal
+	}{
+		{"a bucket of 5 at 5/s", func() provider { return &strictBucket{bucket{depth: 5, rate: 5, at: t0}} }, 5, nil, Requests, 6},
+		{"a bucket of 5 at 50/s", func() provider { return &strictBucket{bucket{depth: 5, rate: 50, at: t0}} }, 50, nil, Requests, 19},
+		{"a bucket of 60 at 1/s", func() provider { return &strictBucket{bucket{depth: 60, rate: 1, at: t0}} }, 1, nil, Requests, 12},
+		{"windows of a second, 20 each", func() provider { return &fixedWindows{amount: 20, length: time.Second} }, 20, nil, Requests, 19},
+		{"windows of ten seconds, 100 each", func() provider { return &fixedWindows{amount: 100, length: 10 * time.Second} }, 10, nil, Requests, 19},
+		{"a bucket of tokens", func() provider { return &strictBucket{bucket{depth: 20_000, rate: 40_000, at: t0}} }, 40_000, func(r *rand.Rand) float64 { return 100 + r.Float64()*9900 }, Tokens, 12},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, r := c.p(), rand.New(rand.NewPCG(1, 2))
+			size := func() float64 { return 1 }
+			tokens := 0.0
+			if c.size != nil {
+				size = func() float64 { return c.size(r) }
+				tokens = 5050 * c.first
+			}
+			// A first burst empties what there is.
+			for p.take(map[bool]float64{true: 5050, false: 1}[c.size != nil], t0) {
+			}
+			l := NewLearner("m", c.first, tokens, t0)
+			now := t0
+			taken, calls, refused := 0.0, 0, 0
+			pause, inARow := time.Time{}, 0
+			for now.Before(at(300)) {
+				n := size()
+				need := 1.0
+				if l.Book.Unit == Tokens {
+					need = n
+				}
+				for {
+					if when := l.Book.WhenFits(need, now); when.After(now) {
+						now = when
+					} else if now.Before(pause) {
+						now = pause
+					} else {
+						break
+					}
+				}
+				l.Book.Take(need, now)
+				l.Took(n, now)
+				ok := p.take(n, now)
+				if now.After(at(100)) {
+					calls++
+					if ok {
+						taken += map[bool]float64{true: n, false: 1}[c.size != nil]
+					} else {
+						refused++
+					}
+				}
+				if !ok {
+					d := min(max(seconds(1/l.rates[0].rate), 50*time.Millisecond)<<inARow, time.Second)
+					l.Returned(n)
+					l.Refused(d, now, now)
+					pause = now.Add(d)
+					inARow = min(inARow+1, 6)
+				} else {
+					inARow = 0
+				}
+			}
+			used, share := taken/(c.cap*200), float64(refused)/float64(calls)
+			t.Logf("used %.1f %%, refused %.2f %%, believes %.2f %s/s", 100*used, 100*share, l.Rate(), l.Book.Unit)
+			if used < 0.98 {
+				t.Errorf("uses %.1f %% of the limit, want 98", 100*used)
+			}
+			if share > 0.02 {
+				t.Errorf("%.2f %% of the calls were refused, want 2 at most", 100*share)
+			}
+			if l.Book.Unit != c.unit {
+				t.Errorf("takes it for a limit of %s, want %s", l.Book.Unit, c.unit)
+			}
+		})
+	}
+}

@@ -1,0 +1,231 @@
+package quota
+
+import "time"
+
+// Told is how a limit stands as an answer's headers tell it.
+type Told struct {
+	Unit Unit
+	// Name is the provider's own word for it: "requests", "input-tokens".
+	Name string
+	// Window is how long the limit's window is said to be; 0 where it is not.
+	Window time.Duration
+	// Amount is the whole, Remaining what is left of it; -1 is unknown.
+	Amount, Remaining float64
+	// Reset is how long until it is whole again; 0 is unknown.
+	Reset time.Duration
+}
+
+// hearsay is what answers have told of a limit so far.
+type hearsay struct {
+	// heard is when the newest request whose answer was listened to left.
+	heard time.Time
+	// slowest and fastest bound the rate at which the limit refills: each
+	// telling of what is missing and how long until it is whole bounds it.
+	slowest, fastest float64
+	// The telling that the next ones are compared with to see whether the end
+	// stands still, as that of a fixed window does.
+	anchorEnd     time.Time
+	anchorMissing float64
+	// longest is the longest time to a reset that was told: as good as the
+	// length of a fixed window.
+	longest time.Duration
+}
+
+const (
+	// prompt is how fast an answer must come for its moment to be that of what
+	// it tells: some are stamped when the request comes in.
+	prompt = 250 * time.Millisecond
+	// grain is how exact told durations are taken to be.
+	grain = time.Millisecond
+	// telling is how far the end of a bucket's refill must move before it is
+	// told from a fixed window's.
+	telling = 60 * time.Millisecond
+)
+
+// Header is the source of limits that answers tell.
+const Header = "header"
+
+// OpenTold opens the book of a limit that an answer tells. ok is false where it
+// tells too little for one.
+func OpenTold(t Told, model string, now time.Time) (b *Book, ok bool) {
+	if t.Amount <= 0 || t.Remaining < 0 || t.Window <= 0 && t.Reset <= 0 {
+		return nil, false
+	}
+	length := t.Window
+	if length <= 0 {
+		length = t.Reset
+	}
+	b = NewBook(Limit{Unit: t.Unit, Amount: t.Amount, Window: length, Model: model, Source: Header}, now)
+	b.toldWindow = t.Window
+	return b, true
+}
+
+// Same reports whether the book is of the limit that is told.
+func (b *Book) Same(t Told, model string) bool {
+	if b.Unit != t.Unit || b.Model != model || b.Calendar != "" || b.Window == 0 {
+		return false
+	}
+	if b.Source == Header {
+		return b.toldWindow == t.Window
+	}
+	return b.whole() == t.Amount && (t.Window == 0 || b.Window == t.Window)
+}
+
+// Hear corrects the book by what an answer tells, in both directions: what is
+// missing there is missing here too, and what is missing here is missing there
+// or on its way. sent is when the answer's request left. What is older than the
+// last telling is not listened to.
+func (b *Book) Hear(t Told, sent, now time.Time) {
+	if sent.Before(b.heard) || t.Remaining < 0 {
+		return
+	}
+	b.heard = sent
+	if b.Source == Header && t.Amount > 0 && t.Amount != b.whole() {
+		b.resize(t.Amount)
+	}
+	took := now.Sub(sent)
+	missing := max(b.whole()-t.Remaining, 0)
+	if b.Source == Header && t.Reset > 0 && took < prompt {
+		b.window(t, missing, now)
+	}
+	low, high := missing, missing+b.pending
+	switch c := b.counter.(type) {
+	case *bucket:
+		if t.Reset > 0 {
+			low = min(max(t.Reset.Seconds()*c.rate, missing-1), missing)
+			high = low + b.pending
+		}
+		if took >= prompt {
+			low -= c.rate * took.Seconds()
+		}
+	case *window:
+		if end := now.Add(t.Reset); t.Reset > 0 && (end.Before(c.end) || end.Sub(c.end) > t.Reset/4) && b.Calendar == "" {
+			c.turn(now)
+			c.end = end
+		}
+	}
+	switch used := b.Taken(now); {
+	case used < low:
+		b.set(b.whole()-low, now)
+	case used > high && took < prompt:
+		b.set(b.whole()-high, now)
+	}
+}
+
+// resize follows an amount that the provider has changed.
+func (b *Book) resize(amount float64) {
+	switch c := b.counter.(type) {
+	case *bucket:
+		c.missing += amount - c.depth
+		c.missing = max(c.missing, 0)
+		c.rate *= amount / c.depth
+		c.depth = amount
+	case *window:
+		c.used = max(c.used+amount-c.amount, 0)
+		c.amount = amount
+	}
+	b.slowest, b.fastest = 0, 0
+	b.describe()
+}
+
+// window learns from a telling how the limit comes back: evenly, and how fast,
+// or all at once at an end that stands still.
+func (b *Book) window(t Told, missing float64, now time.Time) {
+	b.longest = max(b.longest, t.Reset)
+	if missing <= 0 {
+		return
+	}
+	end := now.Add(t.Reset)
+	if rise := missing - b.anchorMissing; b.anchorEnd.IsZero() || rise <= 0 {
+		b.anchorEnd, b.anchorMissing = end, missing
+	} else if moves := seconds(rise * t.Reset.Seconds() / missing); moves >= telling {
+		fixed := end.Sub(b.anchorEnd) < moves/3
+		if _, is := b.counter.(*window); fixed != is {
+			b.turnInto(fixed, missing, end, now)
+		}
+		b.anchorEnd, b.anchorMissing = end, missing
+	}
+	c, ok := b.counter.(*bucket)
+	if !ok {
+		return
+	}
+	lo, hi := (missing-1)/(t.Reset+grain).Seconds(), missing/max(t.Reset-grain, grain/2).Seconds()
+	if b.fastest == 0 || lo > b.fastest || hi < b.slowest {
+		b.slowest, b.fastest = lo, hi
+	}
+	b.slowest, b.fastest = max(b.slowest, lo), min(b.fastest, hi)
+	declared := 0.0
+	if t.Window > 0 {
+		declared = c.depth / t.Window.Seconds()
+	}
+	switch {
+	case declared >= b.slowest && declared <= b.fastest:
+		c.rate = declared
+	case b.slowest > 0:
+		c.rate = (b.slowest + b.fastest) / 2
+	default:
+		c.rate = b.fastest
+	}
+	b.describe()
+}
+
+func (b *Book) turnInto(fixed bool, missing float64, end, now time.Time) {
+	amount := b.whole()
+	if fixed {
+		b.counter = &window{amount: amount, used: missing + b.pending, end: end,
+			next: func(now, end time.Time) time.Time { return every(b.longest)(now, end) }}
+	} else {
+		b.counter = &bucket{depth: amount, rate: amount / b.longest.Seconds(), missing: missing + b.pending, at: now, late: b.late}
+	}
+	b.describe()
+}
+
+// describe makes the limit say what is known of it by now.
+func (b *Book) describe() {
+	switch c := b.counter.(type) {
+	case *bucket:
+		b.Amount, b.Burst = c.depth, 0
+		if length := seconds(c.depth / c.rate); b.toldWindow > 0 && length > b.toldWindow*17/20 && length < b.toldWindow*23/20 {
+			b.Window = b.toldWindow
+		} else if b.Window = length; length < time.Second {
+			// A small bucket that fills fast is better told by the minute.
+			b.Amount, b.Window, b.Burst = c.rate*60, time.Minute, c.depth
+		}
+	case *window:
+		b.Amount, b.Burst, b.Window = c.amount, 0, b.longest.Round(time.Second/10)
+	}
+}
+
+// rare is how many requests lie between two refusals that a known limit may
+// have: more of them, and it is not the one that counts.
+const rare = 50
+
+// Refused says that the provider refused what fitted here, and that it would
+// fit after wait; 0 is unknown: nothing is left, then. A limit that nobody said
+// to be a bucket is taken for one that counts strictly from now on: in no span
+// of its window more than its amount. It reports false where refusals come so
+// often that there must be another limit than this one.
+func (b *Book) Refused(wait time.Duration, now time.Time) bool {
+	explains := !b.refusedOnce || b.takes > rare
+	b.refusedOnce, b.takes = true, 0
+	switch c := b.counter.(type) {
+	case *bucket:
+		if b.Source != Header && b.Burst == 0 {
+			b.counter = &trailing{amount: c.depth, length: b.Window, late: b.late}
+			b.take(c.depth, now.Add(min(wait, b.Window)-b.Window))
+			return explains
+		}
+		room := -c.rate * wait.Seconds()
+		if wait > 0 {
+			room++
+		}
+		if room < b.room(now) {
+			b.set(room, now)
+		}
+	case *trailing:
+		if room := c.room(now); room > 0 {
+			c.take(room, now.Add(min(wait, b.Window)-b.Window))
+		}
+	}
+	return explains
+}
