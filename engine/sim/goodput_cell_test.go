@@ -36,6 +36,7 @@ var tells = map[string]sim.Telling{byConfig: sim.OnlyWhen, byHeaders: sim.Plainl
 type run struct {
 	*plan
 	upstream *sim.Upstream
+	keys     []sim.Key
 	names    []string // of the keys, the dead ones last
 	client   *http.Client
 	start    time.Time
@@ -43,6 +44,8 @@ type run struct {
 	// counts are the upstream's of every key when measuring begins, when
 	// arrivals end, and when all is over.
 	counts [3][]sim.Counts
+	// left is the work that the limits let pass when measuring begins.
+	left float64
 }
 
 func secretOf(name string) secret.Secret { return secret.New("sk-goodput-not-a-real-key-" + name) }
@@ -51,7 +54,17 @@ func secretOf(name string) secret.Secret { return secret.New("sk-goodput-not-a-r
 func (p *plan) measure(tb testing.TB) *run {
 	tb.Helper()
 	r := &run{plan: p, outcomes: make([]outcome, len(p.arrivals))}
-	cfg := r.open(tb)
+	cfg := r.configure()
+	var err error
+	if r.upstream, err = sim.NewUpstream("openai", sim.Options{Seed: 1, Tells: tells[r.known], FullLength: true}, r.keys...); err != nil {
+		tb.Fatal(err)
+	}
+	if err := r.upstream.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	for i := range cfg.Engine.Keys {
+		cfg.Engine.Keys[i].BaseURL = r.upstream.BaseURL()
+	}
 	n, err := node.Start(node.Options{Config: cfg, Seed: 1})
 	if err != nil {
 		tb.Fatal(err)
@@ -71,12 +84,12 @@ func (p *plan) measure(tb testing.TB) *run {
 	return r
 }
 
-// open starts the upstream and writes the config that goes with it.
-func (r *run) open(tb testing.TB) *config.Config {
+// configure writes what the upstream has and what keywheel is told of it.
+func (r *run) configure() *config.Config {
 	cfg := config.Defaults()
 	cfg.Listen, cfg.Patience, cfg.MaxWaiting = "127.0.0.1:0", patience, line
 	service := engine.Service{Name: "pool", Strategy: engine.RoundRobin}
-	var keys []sim.Key
+	r.keys, r.names = nil, make([]string, len(rates)+dead)
 	pools := r.pools()
 	for i := range dead {
 		pools = append(pools, pool{rate: r.mean() * 20, depth: r.mean() * depth, keys: []int{len(rates) + i}})
@@ -102,7 +115,8 @@ func (r *run) open(tb testing.TB) *config.Config {
 			} else {
 				at.RPM, at.Burst = l.rate*60, l.depth
 			}
-			keys = append(keys, at)
+			r.keys = append(r.keys, at)
+			r.names[k] = name
 			key := engine.Key{Name: name, Provider: "openai", Kind: "openai", Secret: secretOf(name), Account: l.account}
 			if l.account == "" {
 				key.Limits = limits
@@ -114,21 +128,7 @@ func (r *run) open(tb testing.TB) *config.Config {
 			cfg.Engine.Accounts = append(cfg.Engine.Accounts, engine.Account{Provider: "openai", Name: l.account, Limits: limits})
 		}
 	}
-	u, err := sim.NewUpstream("openai", sim.Options{Seed: 1, Tells: tells[r.known], FullLength: true}, keys...)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := u.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	for i := range cfg.Engine.Keys {
-		cfg.Engine.Keys[i].BaseURL = u.BaseURL()
-	}
 	cfg.Engine.Services = []engine.Service{service}
-	r.upstream = u
-	for i := range len(rates) + dead {
-		r.names = append(r.names, fmt.Sprintf("key-%d", i+1))
-	}
 	return cfg
 }
 
@@ -143,7 +143,7 @@ func (r *run) play(base string) {
 	defer cancel()
 	var clients sync.WaitGroup
 	places := make(chan struct{}, manyClients)
-	all := []happening{{r.from, func() { r.counts[0] = r.count() }}, {r.to, func() { r.counts[1] = r.count() }}}
+	all := []happening{{r.from, func() { r.counts[0], r.left = r.count(), r.room() }}, {r.to, func() { r.counts[1] = r.count() }}}
 	for _, k := range r.revoked {
 		all = append(all, happening{r.revokedAt, func() { r.upstream.Revoke(r.names[k]) }})
 	}
@@ -179,6 +179,15 @@ func (r *run) count() (all []sim.Counts) {
 		all = append(all, r.upstream.Counts(name))
 	}
 	return all
+}
+
+// room is the work that the keys alive let pass at this moment.
+func (r *run) room() (total float64) {
+	for _, l := range r.pools() {
+		requests, tokens := r.upstream.Left(r.names[l.keys[0]])
+		total += requests + tokens
+	}
+	return total
 }
 
 // ask is one client with one request. Who uses somebody else's key shows it to

@@ -238,18 +238,13 @@ func (p *plan) mean() float64 {
 	return meanTokens
 }
 
-// capacity is the work that the keys alive can do while it is measured, and
-// what their buckets hold when that begins: nothing after a load beyond them.
+// capacity is the work that flows to the keys alive while it is measured. What
+// they have when that begins comes on top.
 func (p *plan) capacity() float64 {
 	total, begin := 0.0, time.Duration(0)
 	for _, s := range p.spans {
 		total += s.capacity * max(s.to-max(begin, p.from), 0).Seconds()
 		begin = s.to
-	}
-	if p.from == 0 && p.window == 0 {
-		for _, b := range p.pools() {
-			total += b.depth / p.mean()
-		}
 	}
 	return total * p.mean()
 }

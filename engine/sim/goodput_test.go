@@ -40,7 +40,7 @@ type result struct {
 // was served in that time.
 func (r *run) result() result {
 	res := result{cell: r.cell}
-	res.served, res.p50, res.p99 = r.score(r.outcomes)
+	res.served, res.p50, res.p99 = r.score(r.outcomes, r.left)
 	res.best, res.bestP50, res.bestP99 = r.score(r.oracle())
 	var limited, unauthorized, failed int
 	foreign := map[bool]int64{} // by whether they were refused, while measured
@@ -101,9 +101,9 @@ func share(n, of int) float64 {
 }
 
 // score is the work served of what was possible, and the delays of the requests
-// that were.
-func (p *plan) score(all []outcome) (served float64, p50, p99 time.Duration) {
-	possible, offered := p.capacity(), 0.0
+// that were. left is what the keys had when measuring began.
+func (p *plan) score(all []outcome, left float64) (served float64, p50, p99 time.Duration) {
+	possible, offered := p.capacity()+left, 0.0
 	var delays []time.Duration
 	for _, o := range all {
 		work := p.work(o.arrival)

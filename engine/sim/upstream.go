@@ -251,6 +251,21 @@ func (u *Upstream) Counts(name string) (c Counts) {
 	return c
 }
 
+// Left is how many requests and tokens the limits of the key's account let pass
+// at this moment. It is negative after a single request larger than the limit,
+// and 0 where there is none.
+func (u *Upstream) Left(name string) (requests, tokens float64) {
+	u.control(name, func(k *key) {
+		if a := k.account; a.requests.perMin > 0 {
+			requests = a.requests.level
+		}
+		if a := k.account; a.tokens.perMin > 0 {
+			tokens = a.tokens.level
+		}
+	})
+	return requests, tokens
+}
+
 // Unknown counts, by status, the answers to requests without a valid key's
 // secret.
 func (u *Upstream) Unknown() map[int]int64 {
