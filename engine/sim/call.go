@@ -51,6 +51,7 @@ type limits struct {
 	requestsFull, tokensFull    time.Duration
 	quota, quotaUsed, quotaLeft int64
 	quotaReset                  time.Time
+	plain                       [2]told // of requests and of tokens
 }
 
 func (u *Upstream) serve(w http.ResponseWriter, r *http.Request, rt *route) {
@@ -158,6 +159,9 @@ func (c *call) weigh() {
 		for _, name := range []string{"max_completion_tokens", "max_tokens", "max_output_tokens", "generationConfig.maxOutputTokens"} {
 			if limit := gjson.GetBytes(c.body, name); limit.Int() > 0 {
 				c.out = min(c.out, int(limit.Int()))
+				if c.u.options.FullLength {
+					c.out = int(limit.Int())
+				}
 				break
 			}
 		}
@@ -194,6 +198,7 @@ func (a *account) limits() limits {
 	l := limits{rpm: a.requests.perMin, tpm: a.tokens.perMin,
 		requestsLeft: a.requests.left(), tokensLeft: a.tokens.left(),
 		requestsFull: a.requests.full(), tokensFull: a.tokens.full(),
+		plain: [2]told{a.requests.told(), a.tokens.told()},
 		quota: a.terms.Quota, quotaUsed: a.used, quotaLeft: max(0, a.terms.Quota-a.used), quotaReset: a.reset}
 	if a.empty {
 		l.quotaUsed, l.quotaLeft = l.quota, 0
@@ -215,7 +220,11 @@ func (c *call) refuse(why refusal) {
 	if c.key != nil && !c.pause(min(c.took/5, 100*time.Millisecond)) {
 		panic(http.ErrAbortHandler)
 	}
-	c.reply(c.u.dialect.refusals[why](c))
+	a := c.u.dialect.refusals[why](c)
+	if why == overRate {
+		a = c.u.options.Tells.refusal(c, a)
+	}
+	c.reply(a)
 }
 
 // reply sends a whole answer.
@@ -223,6 +232,7 @@ func (c *call) reply(a answer) {
 	h := c.w.Header()
 	if c.stamped && c.u.dialect.stamp != nil {
 		c.u.dialect.stamp(c, h)
+		c.u.options.Tells.stamp(c, h)
 	}
 	for name, value := range a.header {
 		if value == "" {
@@ -256,6 +266,9 @@ func (c *call) count(status int) {
 		return
 	}
 	c.key.counts.Refused[status]++
+	if c.route != nil && c.route.free {
+		c.key.counts.FreeRefused++
+	}
 }
 
 // done waits as long as the answer takes and sends it.

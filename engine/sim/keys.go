@@ -19,8 +19,12 @@ type Key struct {
 	// RPM and TPM are requests and tokens a minute, refilled continuously.
 	RPM, TPM float64
 	// Burst is how many requests pass at once after a rest; 0 is ten seconds'
-	// worth of RPM.
-	Burst float64
+	// worth of RPM. TokenBurst is the same of tokens; 0 is a minute's worth.
+	Burst, TokenBurst float64
+	// Window, if set, counts in fixed windows of this length, which begin at a
+	// random moment: in each as much passes as RPM and TPM give in its time, at
+	// once or not. Burst and TokenBurst mean nothing then.
+	Window time.Duration
 	// Quota and Budget are requests and US dollars until a reset, Per after
 	// Per; with Per 0 they never come back by themselves.
 	Quota  int64
@@ -33,13 +37,13 @@ type Key struct {
 }
 
 // Latency is how long answers take: half of them less than Median, none more
-// than Max. Zero answers at once.
+// than Max, and all of them the same where the two are. Zero answers at once.
 type Latency struct{ Median, Max time.Duration }
 
 // draw is one answer's time: lognormal, as those of real providers are.
 func (l Latency) draw(r *rand.Rand) time.Duration {
-	if l.Median <= 0 {
-		return 0
+	if l.Median <= 0 || l.Median == l.Max {
+		return max(l.Median, 0)
 	}
 	d := time.Duration(float64(l.Median) * math.Exp(0.45*r.NormFloat64()))
 	if l.Max > 0 {
@@ -53,8 +57,9 @@ type Counts struct {
 	// Accepted requests counted against the limits; Free ones (lists of models,
 	// balances) count against none.
 	Accepted, Free int64
-	// Refused is by status.
-	Refused map[int]int64
+	// Refused is by status; of them, FreeRefused were free: test calls.
+	Refused     map[int]int64
+	FreeRefused int64
 }
 
 // TotalRefused sums the refusals of every status.
@@ -67,10 +72,13 @@ func (c Counts) TotalRefused() int64 {
 }
 
 // bucket is a token bucket: perMin flow in, at most burst stay. With perMin 0
-// it never runs dry.
+// it never runs dry. With a window it is full again at the end of each, and
+// nothing flows in between.
 type bucket struct {
 	perMin, burst, level float64
 	at                   time.Time
+	window, phase        time.Duration
+	end                  time.Time // of the running window
 }
 
 func newBucket(perMin, burst float64) bucket {
@@ -82,8 +90,20 @@ func newBucket(perMin, burst float64) bucket {
 	return b
 }
 
+// newWindow is a bucket of fixed windows that begin at a phase of the clock.
+func newWindow(perMin float64, window, phase time.Duration) bucket {
+	b := newBucket(perMin, perMin*window.Minutes())
+	b.window, b.phase = window, phase
+	return b
+}
+
 func (b *bucket) fill(now time.Time) {
-	if !b.at.IsZero() {
+	switch {
+	case b.window > 0:
+		if !now.Before(b.end) {
+			b.level, b.end = b.burst, now.Add(b.phase).Truncate(b.window).Add(b.window-b.phase)
+		}
+	case !b.at.IsZero():
 		b.level = min(b.burst, b.level+now.Sub(b.at).Minutes()*b.perMin)
 	}
 	b.at = now
@@ -93,8 +113,11 @@ func (b *bucket) fill(now time.Time) {
 // waits until it is full.
 func (b *bucket) wait(n float64) time.Duration {
 	lack := min(n, b.burst) - b.level
-	if b.perMin <= 0 || lack <= 1e-9 {
+	switch {
+	case b.perMin <= 0 || lack <= 1e-9:
 		return 0
+	case b.window > 0:
+		return b.end.Sub(b.at)
 	}
 	return time.Duration(lack / b.perMin * float64(time.Minute))
 }
@@ -116,7 +139,8 @@ type account struct {
 	requests, tokens bucket
 	used             int64
 	spentUSD         float64
-	reset            time.Time // when the running window of Per ends
+	phase            time.Duration // of fixed windows
+	reset            time.Time     // when the running window of Per ends
 	empty            bool
 	until            time.Time // when empty ends; zero is not by itself
 }
@@ -124,6 +148,13 @@ type account struct {
 func (a *account) settle() {
 	a.requests = newBucket(a.terms.RPM, a.terms.Burst)
 	a.tokens = newBucket(a.terms.TPM, a.terms.TPM)
+	switch {
+	case a.terms.Window > 0:
+		a.requests = newWindow(a.terms.RPM, a.terms.Window, a.phase)
+		a.tokens = newWindow(a.terms.TPM, a.terms.Window, a.phase)
+	case a.terms.TokenBurst > 0:
+		a.tokens = newBucket(a.terms.TPM, a.terms.TokenBurst)
+	}
 	a.refill()
 }
 

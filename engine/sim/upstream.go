@@ -43,6 +43,10 @@ type Options struct {
 	Models []string
 	// JobTime is how long a video takes to make.
 	JobTime time.Duration
+	// Tells is how much it says of its limits.
+	Tells Telling
+	// FullLength makes every answer as long as the request's max_tokens allow.
+	FullLength bool
 }
 
 // Upstream is a simulated provider. All its methods are safe for concurrent
@@ -112,6 +116,9 @@ func (u *Upstream) add(k Key, accounts map[string]*account) error {
 	a := accounts[k.Account]
 	if a == nil {
 		a = &account{name: k.Account, terms: k}
+		if k.Window > 0 {
+			a.phase = time.Duration(component(u.options.Seed, "window "+k.Account).Float64() * float64(k.Window))
+		}
 		a.settle()
 		accounts[k.Account] = a
 	}
@@ -189,6 +196,10 @@ func (u *Upstream) Limit(name string, rpm float64) {
 		}
 		was := a.requests
 		a.requests = newBucket(rpm, burst)
+		if was.window > 0 {
+			a.requests = newWindow(rpm, was.window, was.phase)
+			a.requests.end = was.end
+		}
 		a.requests.at = was.at
 		switch {
 		case was.perMin <= 0 || rpm < was.perMin && rpm > 0:
@@ -238,6 +249,21 @@ func (u *Upstream) Counts(name string) (c Counts) {
 		c.Refused = maps.Clone(c.Refused)
 	})
 	return c
+}
+
+// Left is how many requests and tokens the limits of the key's account let pass
+// at this moment. It is negative after a single request larger than the limit,
+// and 0 where there is none.
+func (u *Upstream) Left(name string) (requests, tokens float64) {
+	u.control(name, func(k *key) {
+		if a := k.account; a.requests.perMin > 0 {
+			requests = a.requests.level
+		}
+		if a := k.account; a.tokens.perMin > 0 {
+			tokens = a.tokens.level
+		}
+	})
+	return requests, tokens
 }
 
 // Unknown counts, by status, the answers to requests without a valid key's
