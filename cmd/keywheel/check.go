@@ -30,6 +30,9 @@ func checkCommand(f *flags) *cobra.Command {
 			for _, s := range cfg.Sources {
 				fmt.Println(s)
 			}
+			for _, n := range cfg.Notes {
+				fmt.Println("note:", n)
+			}
 			missing := 0
 			for _, k := range cfg.Engine.Keys {
 				if k.Missing != "" {

@@ -66,6 +66,8 @@ type Config struct {
 	Engine engine.Config
 	// Warnings are what is odd and not wrong.
 	Warnings []Problem
+	// Notes are what is neither odd nor wrong, and good to know.
+	Notes []Problem
 	// Sources tell what was taken from where, one line each.
 	Sources []string
 }
@@ -126,7 +128,7 @@ func Load(o Options) (*Config, error) {
 		}
 		l.checkAll()
 	}
-	l.config.Warnings = inOrder(l.warnings)
+	l.config.Warnings, l.config.Notes = inOrder(l.warnings), inOrder(l.notes)
 	if len(l.errors) > 0 {
 		return l.config, Errors(inOrder(l.errors))
 	}

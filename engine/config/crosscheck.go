@@ -90,7 +90,7 @@ func (l *loader) checkModels() {
 
 // serviceChecks look at one service and its keys.
 var serviceChecks = []func(l *loader, s engine.Service, keys []engine.Key, at declared){
-	checkDoor, checkNeeds, checkProviders, checkAccounts,
+	checkDoor, checkNeeds, checkProviders, checkAccounts, checkPlans, checkLimits,
 }
 
 // checkDoor wants a token where others than this machine can come in.
@@ -113,8 +113,17 @@ func checkNeeds(l *loader, s engine.Service, keys []engine.Key, at declared) {
 		if near := misspelt(need); near != "" {
 			l.warn(at.problem("needs", "needs: %q is a scope no request has, did you mean %q?", need, near))
 		}
-		if !slices.ContainsFunc(keys, func(k engine.Key) bool { return len(k.Scopes) == 0 || slices.Contains(k.Scopes, need) }) && len(keys) > 0 {
+		var may []string
+		for _, k := range keys {
+			if len(k.Scopes) == 0 || slices.Contains(k.Scopes, need) {
+				may = append(may, k.Name)
+			}
+		}
+		switch {
+		case len(keys) > 0 && len(may) == 0:
 			l.warn(at.problem("needs", "needs %q, and none of its keys may be used for that", need))
+		case len(keys) > 1 && len(may) == 1:
+			l.warn(at.problem("needs", "needs %q, and of its %d keys only %s may be used for that: one key from an outage", need, len(keys), may[0]))
 		}
 	}
 }
@@ -162,17 +171,20 @@ func dialect(k engine.Key) provider.Dialect {
 	return provider.DialectOpenAI
 }
 
-// checkAccounts tells a service whose keys all run dry together.
-func checkAccounts(l *loader, s engine.Service, keys []engine.Key, at declared) {
-	if len(keys) < 2 || keys[0].Account == "" {
-		return
-	}
-	for _, k := range keys[1:] {
-		if k.Account != keys[0].Account || k.Provider != keys[0].Provider {
-			return
+// checkPlans tells of keys that are paid for in different ways: the bill then
+// depends on whose turn it was.
+func checkPlans(l *loader, s engine.Service, keys []engine.Key, at declared) {
+	first := map[string]string{} // the first key of a plan
+	var says []string
+	for _, k := range keys {
+		if k.Plan != "" && first[k.Plan] == "" {
+			first[k.Plan] = k.Name
+			says = append(says, fmt.Sprintf("%s is %s", k.Name, k.Plan))
 		}
 	}
-	l.warn(at.problem("keys", "keys: all are of account %s, so when it is out of quota none is left", keys[0].Account))
+	if len(first) > 1 {
+		l.warn(at.problem("keys", "keys: their plans differ (%s), so the cost depends on which of them serves", strings.Join(says, ", ")))
+	}
 }
 
 // checkKeys looks at each key, and at keys that are one.

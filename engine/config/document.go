@@ -52,6 +52,7 @@ func (d *document) problem(s spot, format string, args ...any) Problem {
 
 func (d *document) fail(s spot, format string, args ...any) { d.error(d.problem(s, format, args...)) }
 func (d *document) hint(s spot, format string, args ...any) { d.warn(d.problem(s, format, args...)) }
+func (d *document) say(s spot, format string, args ...any)  { d.note(d.problem(s, format, args...)) }
 
 // has reports whether the document says anything at p.
 func (d *document) has(p path) bool { _, ok := d.lines.at[key(p)]; return ok }

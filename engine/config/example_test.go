@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // exampleEnv is what the example's keys are read from.
@@ -54,7 +55,7 @@ func strategy(t *testing.T, n string) string {
 
 // uncommented takes the # off all lines that are TOML behind it.
 func uncommented(text string) string {
-	return regexp.MustCompile(`(?m)^# (\[|[a-z_]+ +=)`).ReplaceAllString(text, "$1")
+	return regexp.MustCompile(`(?m)^# (\[|[a-z_]\S* +=)`).ReplaceAllString(text, "$1")
 }
 
 func TestExample(t *testing.T) {
@@ -84,6 +85,10 @@ func TestExample(t *testing.T) {
 		names = append(names, s.Name)
 	}
 	same(t, "services", names, []string{"proxy-config", "glm-4.7", "deepseek-v3", "gpt-4o", "claude", "librechat-ui", "video-proxy"})
+	if a := c.Engine.Accounts; len(a) != 1 || a[0].Provider != "openai" || len(a[0].Limits) != 2 {
+		t.Errorf("accounts %+v", a)
+	}
+	same(t, "notes", strs(c.Notes), nil)
 	if len(c.Engine.Keys) != 10 {
 		t.Errorf("%d keys", len(c.Engine.Keys))
 	}
@@ -106,9 +111,9 @@ func TestExampleShowsDefaults(t *testing.T) {
 func TestExampleIsComplete(t *testing.T) {
 	t.Parallel()
 	text := example(t)
-	later := []string{"alerts", "fallback_after"}
+	later := []string{"alerts"}
 	for _, name := range slices.Concat(topSettings.names(), tlsSettings.names(), providerSettings.names(), keySettings("secret").names(),
-		serviceSettings.names(), slices.Collect(maps.Keys(limitKinds))) {
+		accountSettings.names(), serviceSettings.names(), limitNames) {
 		if !slices.Contains(later, name) && !regexp.MustCompile(`\b`+name+`\b`).MatchString(text) {
 			t.Errorf("%s is not in the example", name)
 		}
@@ -132,7 +137,7 @@ func TestExampleIsComplete(t *testing.T) {
 	c := setup{files: map[string]string{"keywheel.toml": toml, "company-ca.pem": "x"}, env: env}.fine(t)
 	same(t, "warnings", strs(c.Warnings), nil)
 	k, s := c.Engine.Keys[0], c.Engine.Services[0]
-	if k.AuthHeader != "X-Api-Key" || k.AuthPrefix != "" || k.Expires.IsZero() || len(k.Limits) != 9 || s.TokenRef == "" || len(s.Allow) != 2 {
+	if k.AuthHeader != "X-Api-Key" || k.AuthPrefix != "" || k.Expires.IsZero() || len(k.Limits) != 8 || k.Limits[0].Burst != 10 || k.Limits[7].Model != "gpt-4o" || s.TokenRef == "" || len(s.Allow) != 2 || s.FallbackAfter != 2*time.Second {
 		t.Errorf("key %+v\nservice %+v", k, s)
 	}
 }

@@ -1,15 +1,10 @@
 package config
 
 import (
-	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"keywheel/engine/quota"
 )
 
 // A check says what is wrong with a text ("must be an URL"); "" is nothing.
@@ -252,70 +247,6 @@ func inJSON(v any) bool {
 	default:
 		return false
 	}
-}
-
-// limitKinds are the limits by the names they have in a config.
-var limitKinds = map[string]quota.Limit{
-	"rpm":           {Unit: quota.Requests, Window: time.Minute},
-	"rph":           {Unit: quota.Requests, Window: time.Hour},
-	"rpd":           {Unit: quota.Requests, Calendar: "day"},
-	"tpm":           {Unit: quota.Tokens, Window: time.Minute},
-	"tph":           {Unit: quota.Tokens, Window: time.Hour},
-	"tpd":           {Unit: quota.Tokens, Calendar: "day"},
-	"usd_per_day":   {Unit: quota.USD, Calendar: "day"},
-	"usd_per_month": {Unit: quota.USD, Calendar: "month"},
-	"concurrent":    {Unit: quota.Concurrent},
-}
-
-// limits is a table of limits. The zone of those that end by the clock is set
-// when the provider is known.
-func limits[T any](field func(*T) *[]quota.Limit) setter[T] {
-	return func(d *document, s spot, v any, to *T) {
-		table, ok := as[map[string]any](d, s, v)
-		if !ok {
-			return
-		}
-		for _, name := range d.sorted(s.path, table) {
-			limit, known := limitKinds[name]
-			amount, wrong := limitAmount(table[name], limit.Unit)
-			switch {
-			case !known:
-				unknown := s.sub(name)
-				unknown.name = s.name + ": unknown limit"
-				d.fail(unknown, "%q%s", name, didYouMean(name, limitNames))
-			case wrong != "":
-				d.fail(s.sub(name), "%s", wrong)
-			default:
-				limit.Amount, limit.Source = amount, "config"
-				*field(to) = append(*field(to), limit)
-			}
-		}
-	}
-}
-
-var limitNames = slices.Sorted(maps.Keys(limitKinds))
-
-// limitAmount reads an amount. Money has cents, the rest is counted.
-func limitAmount(v any, unit quota.Unit) (amount float64, wrong string) {
-	want := "a whole number"
-	if unit == quota.USD {
-		want = "a number"
-	}
-	switch v := v.(type) {
-	case int64:
-		amount = float64(v)
-	case float64:
-		amount = v
-	default:
-		return 0, fmt.Sprintf("must be %s, not %s", want, typeName(v))
-	}
-	if unit != quota.USD && amount != math.Trunc(amount) {
-		return 0, "must be a whole number"
-	}
-	if !(amount > 0) || math.IsInf(amount, 0) {
-		return 0, "must be above 0; leave it out for no limit"
-	}
-	return amount, ""
 }
 
 // money is an amount in USD for so many.

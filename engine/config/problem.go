@@ -69,10 +69,12 @@ Try one of
 type report struct {
 	errors   []Problem
 	warnings []Problem
+	notes    []Problem
 }
 
 func (r *report) error(p Problem) { r.errors = append(r.errors, p) }
 func (r *report) warn(p Problem)  { r.warnings = append(r.warnings, p) }
+func (r *report) note(p Problem)  { r.notes = append(r.notes, p) }
 
 // inOrder sorts by file and line, without repeating any.
 func inOrder(list []Problem) []Problem {

@@ -15,6 +15,7 @@ type (
 		providers []*providerDecl
 		keys      []*keyDecl
 		services  []*serviceDecl
+		accounts  []*accountDecl
 		prices    []*priceDecl
 	}
 	providerDecl struct {
@@ -39,6 +40,11 @@ type (
 	serviceDecl struct {
 		path    path
 		service engine.Service
+	}
+	// accountDecl is an [accounts.X].
+	accountDecl struct {
+		path    path
+		account engine.Account
 	}
 	tlsDecl struct{ config *Config }
 	// priceDecl is a [prices.MODEL].
@@ -65,6 +71,7 @@ var topSettings = settings[fileDecl]{
 	"providers":        tables(addProvider, providerSettings),
 	"keys":             tables(addKey, keySettings("secret")),
 	"keysets":          tables(addKeyset, keySettings("secrets")),
+	"accounts":         tables(addAccount, accountSettings),
 	"services":         tables(addService, serviceSettings),
 	"prices_file":      text(func(f *fileDecl) *string { return &f.config.PricesFile }, notEmpty),
 	"prices":           tables(addPrice, priceSettings),
@@ -119,6 +126,12 @@ func keySettings(secret string) settings[keyDecl] {
 	}
 }
 
+// accountSettings are of whom a provider bills, and of all its keys.
+var accountSettings = settings[accountDecl]{
+	"provider": text(func(a *accountDecl) *string { return &a.account.Provider }, notEmpty),
+	"limits":   limits(func(a *accountDecl) *[]quota.Limit { return &a.account.Limits }),
+}
+
 var serviceSettings = settings[serviceDecl]{
 	"project":        text(func(s *serviceDecl) *string { return &s.service.Project }),
 	"purpose":        text(func(s *serviceDecl) *string { return &s.service.Purpose }),
@@ -136,7 +149,7 @@ var serviceSettings = settings[serviceDecl]{
 	"headers":        pairs(func(s *serviceDecl) *map[string]string { return &s.service.Headers }, headerPair),
 	"allow":          texts(func(s *serviceDecl) *[]string { return &s.service.Allow }, allowPattern),
 	"path_token":     flag(func(s *serviceDecl) *bool { return &s.service.PathToken }),
-	"fallback_after": later[serviceDecl](nil),
+	"fallback_after": duration(func(s *serviceDecl) *time.Duration { return &s.service.FallbackAfter }, 0),
 }
 
 func addProvider(f *fileDecl, name string, p path) *providerDecl {
@@ -154,6 +167,12 @@ func addKey(f *fileDecl, name string, p path) *keyDecl {
 func addKeyset(f *fileDecl, name string, p path) *keyDecl {
 	d := addKey(f, name, p)
 	d.set = true
+	return d
+}
+
+func addAccount(f *fileDecl, name string, p path) *accountDecl {
+	d := &accountDecl{path: p, account: engine.Account{Name: name}}
+	f.accounts = append(f.accounts, d)
 	return d
 }
 

@@ -9,14 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
-	_ "time/tzdata" // limits end at midnight in other zones, also where there is no zone database
 
 	"github.com/BurntSushi/toml"
 
 	"keywheel/engine"
 	"keywheel/engine/provider"
-	"keywheel/engine/quota"
 	"keywheel/engine/secret"
 )
 
@@ -52,6 +49,7 @@ func (l *loader) readTOML() {
 	r.files()
 	r.resolveProviders()
 	r.resolveKeys()
+	r.resolveAccounts()
 	r.resolveServices()
 	l.config.Sources = append(l.config.Sources, fmt.Sprintf("%s, %s from %s",
 		count(len(l.config.Engine.Keys), "key"), count(len(l.config.Engine.Services), "service"), file))
@@ -183,14 +181,12 @@ func (r *resolver) provider(decl *keyDecl) *upstream {
 		}
 		return nil
 	}
+	if !r.knows(name, s) {
+		return nil
+	}
 	up, ok := r.providers[name]
 	if !ok {
-		builtin, known := provider.Lookup(name)
-		if !known {
-			all := append(slices.Sorted(maps.Keys(r.providers)), provider.Names()...)
-			r.fail(s, "%q is neither in [providers] nor built in%s", name, orList(name, all))
-			return nil
-		}
+		builtin, _ := provider.Lookup(name)
 		up = &upstream{providerDecl: providerDecl{name: name, baseURL: builtin.BaseURL}, Provider: builtin}
 		r.providers[name] = up
 	}
@@ -199,6 +195,18 @@ func (r *resolver) provider(decl *keyDecl) *upstream {
 		return nil
 	}
 	return up
+}
+
+// knows reports whether there is a provider of a name; that there is none is a
+// problem.
+func (r *resolver) knows(name string, s spot) bool {
+	_, builtin := provider.Lookup(name)
+	if builtin || r.providers[name] != nil {
+		return true
+	}
+	all := append(slices.Sorted(maps.Keys(r.providers)), provider.Names()...)
+	r.fail(s, "%q is neither in [providers] nor built in%s", name, orList(name, all))
+	return false
 }
 
 func (r *resolver) resolveKeys() {
@@ -355,6 +363,9 @@ func (r *resolver) resolveServices() {
 		s.Strategy = firstOf(s.Strategy, engine.RoundRobin)
 		s.Keys = r.keysOf(decl, "keys", s.Keys, nil)
 		s.Fallback = r.keysOf(decl, "fallback", s.Fallback, s.Keys)
+		if s.FallbackAfter > 0 && !r.has(decl.path.join("fallback")) {
+			r.hint(at(decl.path.join("fallback_after")), "does nothing without fallback")
+		}
 		if len(s.Keys) == 0 && !s.Planned && !r.has(decl.path.join("keys").join("0")) {
 			r.fail(at(decl.path.join("keys")), "is not set: name the keys that serve it, or say planned = true")
 		}
@@ -420,28 +431,6 @@ func (r *resolver) setToken(decl *serviceDecl, a answer) {
 		r.fail(s, "%s", a.err)
 	}
 }
-
-// setZone tells limits that end by the clock whose clock it is.
-func setZone(limits []quota.Limit, kind string) {
-	zone := time.UTC
-	if kind == "gemini" {
-		zone = pacific
-	}
-	for i := range limits {
-		if limits[i].Calendar != "" {
-			limits[i].Zone = zone
-		}
-	}
-}
-
-// pacific is the zone of Gemini's days.
-var pacific = func() *time.Location {
-	zone, err := time.LoadLocation("America/Los_Angeles")
-	if err != nil {
-		panic(err) // the zone is in the binary
-	}
-	return zone
-}()
 
 func count(n int, what string) string {
 	if n != 1 {

@@ -107,6 +107,7 @@ usd_per_month = 20
 [services.set]
 keys = ["set-2"]
 fallback = ["set-1"]
+fallback_after = "1.5s"
 token = "env:TOKEN"
 
 [services.all]
@@ -163,12 +164,12 @@ planned = true
 	}
 	var tiers []string
 	for _, s := range c.Engine.Services {
-		tiers = append(tiers, fmt.Sprint(s.Name, s.Keys, s.Fallback, s.Planned))
+		tiers = append(tiers, fmt.Sprint(s.Name, s.Keys, s.Fallback, s.Planned, s.FallbackAfter))
 	}
-	same(t, "services", tiers, []string{"ui[main] [] false", "set[set-2] [set-1] false", "all[set-1 set-2] [] false", "g[g] [] true"})
+	same(t, "services", tiers, []string{"ui[main] [] false 0s", "set[set-2] [set-1] false 1.5s", "all[set-1 set-2] [] false 0s", "g[g] [] true 0s"})
 	same(t, "warnings", strs(c.Warnings), []string{
-		"keywheel.toml:72: services.set: keys: all are of account team-b, so when it is out of quota none is left",
-		"keywheel.toml:77: services.all: keys: all are of account team-b, so when it is out of quota none is left",
+		"keywheel.toml:72: services.set: keys: all are of account team-b: taking turns among them does not widen its limits, and when it is out of quota none is left",
+		"keywheel.toml:78: services.all: keys: all are of account team-b: taking turns among them does not widen its limits, and when it is out of quota none is left",
 	})
 }
 
@@ -348,7 +349,7 @@ func TestWarnings(t *testing.T) {
 		{"unused key", one + second, "6: keys.b: no service uses key b"},
 		{"unused provider", one + "[providers.x]\nkind = \"groq\"\n", "6: providers.x: no key is of this provider"},
 		{"need not covered", add("scopes = [\"chat\"]") + "needs = [\"chat\", \"video\"]\n", `7: services.ui: needs "video", and none of its keys may be used for that`},
-		{"need covered by fallback", add("scopes = [\"chat\"]") + "needs = [\"video\"]\nfallback = [\"b\"]\n" + second, ""},
+		{"need covered by fallback", add("scopes = [\"chat\"]") + "needs = [\"video\"]\nfallback = [\"b\"]\n" + second, `7: services.ui: needs "video", and of its 2 keys only b may be used for that: one key from an outage`},
 		{"misspelt scope", add("scopes = [\"vidoe\"]"), `4: keys.main: scopes: "vidoe" is a scope no request has, did you mean "video"?`},
 		{"misspelt need", one + "needs = [\"vidoe\"]\n", `6: services.ui: needs: "vidoe" is a scope no request has, did you mean "video"?`},
 		{"scope of one's own", add("scopes = [\"repo\"]"), ""},
@@ -361,6 +362,9 @@ func TestWarnings(t *testing.T) {
 		{"not expired", add("expires = 2026-06-01"), ""},
 		{"one secret, two names", one + strings.Replace(second, "KEY2", "KEY", 1) + "[services.b]\nkeys = [\"b\"]\n", "8: keys.b: b holds the same secret as main: they are one key with two names"},
 		{"prefix without a blank", one + "[providers.openai]\nheader_prefix = \"Token\"\n", `7: providers.openai: header_prefix "Token" has no blank at its end; most prefixes do, like "Bearer "`},
+		{"patience for no fallback", one + "fallback_after = \"5s\"\n", "6: services.ui: fallback_after does nothing without fallback"},
+		{"plans", add("plan = \"payg\"") + "[keys.b]\nplan = \"pro\"\n" + second[len("[keys.b]\n"):] + "[services.b]\nkeys = [\"main\"]\nfallback = [\"b\"]\n", "12: services.b: keys: their plans differ (main is payg, b is pro), so the cost depends on which of them serves"},
+		{"one plan, and none", add("plan = \"payg\"") + second + "[services.b]\nkeys = [\"main\", \"b\"]\n", ""},
 		{"path token without a token", one + "path_token = true\n", "6: services.ui: path_token does nothing without a token"},
 		{"planned without keys", one + "[services.b]\nplanned = true\nneeds = [\"image\"]\n", ""},
 		{"planned with a token to come", one + "[services.b]\nplanned = true\nkeys = [\"main\"]\ntoken = \"env:NOPE\"\n", "9: services.b: token env:NOPE is not set: export it, or write it into the .env beside the config"},
@@ -476,7 +480,7 @@ func FuzzTOML(f *testing.F) {
 // What later versions will do is taken, and it is said that it does nothing yet.
 func TestForLaterVersions(t *testing.T) {
 	t.Parallel()
-	const toml = one + "fallback_after = \"5s\"\n[alerts]\nx = 1\n"
+	const toml = one + "[alerts]\nx = 1\n"
 	c, err := setup{env: map[string]string{"KEY": fake}, files: map[string]string{"keywheel.toml": toml}}.load(t)
 	if err != nil {
 		t.Fatal(err)
@@ -487,7 +491,7 @@ func TestForLaterVersions(t *testing.T) {
 			said = append(said, fmt.Sprint(w.Line))
 		}
 	}
-	if got := strings.Join(said, " "); got != "6 7" {
+	if got := strings.Join(said, " "); got != "6" {
 		t.Errorf("warned of lines %s\n%v", got, c.Warnings)
 	}
 }

@@ -67,7 +67,7 @@ func Start(o Options) (*Node, error) {
 	if o.Seed != 0 {
 		options = append(options, engine.WithSeed(o.Seed))
 	}
-	e, err := engine.New(engine.Config{Keys: keys, Services: cfg.Engine.Services}, options...)
+	e, err := engine.New(engine.Config{Keys: keys, Services: cfg.Engine.Services, Accounts: cfg.Engine.Accounts}, options...)
 	if err != nil {
 		return nil, err
 	}
