@@ -17,9 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tidwall/gjson"
-	"github.com/tidwall/sjson"
-
 	"keywheel/engine"
 	"keywheel/engine/provider"
 )
@@ -67,6 +64,7 @@ type Proxy struct {
 // served is a service as the door sees it.
 type served struct {
 	engine.Service
+	called   called
 	provider *provider.Provider
 	scope    string // of every request, where the service has one need
 	allow    []allowed
@@ -125,7 +123,7 @@ func New(e *engine.Engine, o Options) (*Proxy, error) {
 		if s.Planned {
 			continue
 		}
-		sv := &served{Service: s}
+		sv := &served{Service: s, called: callings(s.Name, s.Models, s.Aliases)}
 		for _, name := range slices.Concat(s.Keys, s.Fallback) {
 			k := keys[name]
 			if sv.provider == nil {
@@ -291,7 +289,7 @@ func (p *Proxy) root(v *visit, path string) *refusal {
 	if ref := p.readBody(v); ref != nil {
 		return ref
 	}
-	if s := p.byModel[v.top.model]; s != nil {
+	if s := p.ofModel(v.top.model); s != nil {
 		v.service, v.path = s, path
 		return nil
 	}
@@ -300,6 +298,21 @@ func (p *Proxy) root(v *visit, path string) *refusal {
 	}
 	return &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "model_not_found", final: true,
 		message: fmt.Sprintf("no service serves the model %q here. %s", provider.Clean(v.top.model, 100), p.listing())}
+}
+
+// ofModel is the service that serves a model: by its name as it is written,
+// else in letters of any size, or by the service's own; nil is none.
+func (p *Proxy) ofModel(model string) *served {
+	if s := p.byModel[model]; s != nil || model == "" {
+		return s
+	}
+	fold := strings.ToLower(model)
+	for _, name := range p.names {
+		if s := p.services[name]; len(s.Models) > 0 && s.called.folded[fold] != "" {
+			return s
+		}
+	}
+	return nil
 }
 
 // readBody keeps the body and finds the model that the request is for.
@@ -349,31 +362,6 @@ func topOf(path string, b *body) (t top) {
 		t.model = m
 	}
 	return t
-}
-
-// rewrite applies the service's aliases and defaults to a JSON body.
-func (v *visit) rewrite() {
-	s, b := v.service, v.body
-	if b.rest != nil || b.file != nil || len(b.mem) == 0 || b.mem[0] != '{' || len(s.Aliases) == 0 && len(s.Defaults) == 0 {
-		return
-	}
-	text := b.mem
-	if name, ok := s.Aliases[v.top.model]; ok {
-		if changed, err := sjson.SetBytes(text, "model", name); err == nil {
-			text, v.top.model = changed, name
-		}
-	}
-	for name, value := range s.Defaults {
-		path := gjson.Escape(name)
-		if !gjson.GetBytes(text, path).Exists() {
-			if changed, err := sjson.SetBytes(text, path, value); err == nil {
-				text = changed
-			}
-		}
-	}
-	if &text[0] != &b.mem[0] || len(text) != len(b.mem) {
-		b.replace(text)
-	}
 }
 
 // listPatience is how long a list of models may wait for a key: clients ask for

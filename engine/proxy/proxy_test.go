@@ -677,24 +677,6 @@ func TestAbsoluteFormAndConnect(t *testing.T) {
 	}
 }
 
-func TestDefaultsAndAliases(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }, func(c *engine.Config, _ *Options) {
-		c.Services[0].Defaults = map[string]any{"temperature": 0.0}
-		c.Services[0].Aliases = map[string]string{"openai/m": "m"}
-	})
-	for in, want := range map[string]string{
-		`{"model":"openai/m","n":1}`:        `{"model":"m","n":1,"temperature":0}`,
-		`{"model":"x","temperature":0.5}`:   `{"model":"x","temperature":0.5}`,
-		`{"model":"x","temperature":null} `: `{"model":"x","temperature":null} `,
-		`not json`:                          `not json`,
-	} {
-		if _, got := r.ask("POST", "/svc/v1/chat/completions", in); got != want {
-			t.Errorf("%s became %s, want %s", in, got, want)
-		}
-	}
-}
-
 func TestKeysGoWhereTheProviderReadsThem(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ kind, clientHeader, clientValue, header, want string }{

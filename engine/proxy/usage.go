@@ -14,18 +14,15 @@ import (
 // tells it only when asked and the client did not ask. It reports whether the
 // frame that then comes is to be hidden from the client.
 func (v *visit) askUsage() bool {
-	b := v.body
-	if !v.service.provider.AsksUsage || !strings.HasSuffix(v.path, "/chat/completions") || b.rest != nil || b.file != nil || len(b.mem) == 0 || b.mem[0] != '{' {
+	text, ok := v.body.object()
+	if !ok || !v.service.provider.AsksUsage || !strings.HasSuffix(v.path, "/chat/completions") || !v.top.stream || v.top.options {
 		return false
 	}
-	if !v.top.stream || v.top.options {
-		return false
-	}
-	text, err := sjson.SetBytes(b.mem, "stream_options.include_usage", true)
+	text, err := sjson.SetBytes(text, "stream_options.include_usage", true)
 	if err != nil {
 		return false
 	}
-	b.replace(text)
+	v.body.replace(text)
 	return true
 }
 
