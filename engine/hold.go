@@ -109,6 +109,7 @@ func (s *slot) strike(now time.Time) bool {
 type holder struct {
 	all   slot
 	parts map[string]*slot
+	purse purse
 	books []*book
 	// room is when the limits let any request at all pass, Unix nanoseconds.
 	room     int64

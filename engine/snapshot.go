@@ -123,6 +123,19 @@ type KeyStatus struct {
 	BucketS  float64       `json:"bucket_s"`
 	Holds    []HoldStatus  `json:"holds"`
 	Limits   []LimitStatus `json:"limits"`
+	// Balance is what money is left, where the provider tells; nil is unknown.
+	Balance *Balance `json:"balance"`
+}
+
+// Balance is what a provider says of the money that a key may spend.
+type Balance struct {
+	// Amount is in Currency, a code like "USD", or "" where the provider does
+	// not name it; nil is no bound.
+	Amount   *float64  `json:"amount"`
+	Currency string    `json:"currency"`
+	At       time.Time `json:"at"`
+	// Unusable is true where it does not suffice for a request.
+	Unusable bool `json:"unusable"`
 }
 
 // Usable reports whether the key can serve now.

@@ -38,6 +38,7 @@ type Options struct {
 type Node struct {
 	engine  *engine.Engine
 	proxy   *proxy.Proxy
+	money   *money
 	log     *slog.Logger
 	addr    string
 	server  *http.Server
@@ -92,6 +93,7 @@ func Start(o Options) (*Node, error) {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
 	n := &Node{engine: e, proxy: p, log: log, addr: l.Addr().String(), served: make(chan error, 1)}
+	n.money = newMoney(keys, p.Balance, e.Snapshot, e.Funded)
 	if o.Socket != nil {
 		cl, err := listenControl(o.Socket, n.addr)
 		if err != nil {
@@ -114,6 +116,7 @@ func Start(o Options) (*Node, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	n.tasks.Go(func() { n.follow(ctx) })
+	n.tasks.Go(func() { n.money.run(ctx) })
 	n.tasks.Go(func() {
 		if err := n.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			n.served <- err
@@ -200,8 +203,11 @@ func (n *Node) follow(ctx context.Context) {
 				attrs = append(attrs, "key", ev.Key)
 			}
 			n.log.Log(ctx, levels[ev.Kind], ev.Text, attrs...)
-			if ev.Kind == engine.EventProbe {
+			switch h := ev.Hold; {
+			case ev.Kind == engine.EventProbe:
 				n.tasks.Go(func() { n.probe(ctx, ev.Key) })
+			case ev.Kind == engine.EventHold && h != nil && h.Verdict == engine.QuotaExhausted && h.Until == nil:
+				n.money.gone(ev.Key)
 			}
 		}
 	}

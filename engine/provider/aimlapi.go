@@ -13,8 +13,7 @@ var aimlapi = Provider{
 	Name: "aimlapi", BaseURL: "https://api.aimlapi.com/v1", TestPath: "/v2/billing", Hosts: []string{".aimlapi.com"}, AsksUsage: true,
 	limitHeaders: openAILimits, dayEnds: MidnightUTC,
 	Balance: &Balance{Path: "/v2/billing", Read: func(body gjson.Result) (Funds, bool) {
-		b := body.Get("current_balance")
-		return Funds{Left: b.Float(), Currency: body.Get("currency").String()}, b.Exists()
+		return left(body.Get("current_balance"), body.Get("currency").String())
 	}},
 	wordRules: compile([]rule{
 		{words: "under maintenance", on: []int{4, 5}, finding: modelBusy.because("the model is under maintenance, for every key")},

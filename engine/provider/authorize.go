@@ -141,14 +141,18 @@ func (p *Provider) Test(k *engine.Key) (*http.Request, error) {
 	if p.TestPath == "" {
 		return nil, nil
 	}
-	base, err := url.Parse(k.BaseURL)
+	return p.own(k, cmp.Or(p.TestMethod, http.MethodGet), p.TestPath)
+}
+
+// own is a request of keywheel's own with a key.
+func (p *Provider) own(k *engine.Key, method, path string) (*http.Request, error) {
+	u, err := url.Parse(k.BaseURL)
 	if err != nil {
 		return nil, err
 	}
-	path, query, _ := strings.Cut(p.TestPath, "?")
-	u := *base
-	u.Path, u.RawQuery = p.Target(base.Path, path), query
-	req, err := http.NewRequest(cmp.Or(p.TestMethod, http.MethodGet), u.String(), nil)
+	path, query, _ := strings.Cut(path, "?")
+	u.Path, u.RawQuery = p.Target(u.Path, path), query
+	req, err := http.NewRequest(method, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}

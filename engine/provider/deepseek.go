@@ -9,10 +9,17 @@ import (
 // limits, a 429 paces the key.
 var deepSeek = Provider{
 	Name: "deepseek", BaseURL: "https://api.deepseek.com", TestPath: "/models", AsksUsage: true,
+	Roots: [][2]string{{"/user/", "/user/"}},
 	Balance: &Balance{Path: "/user/balance", Read: func(body gjson.Result) (Funds, bool) {
-		info := body.Get("balance_infos.0")
-		ok := body.Get("is_available").Exists()
-		return Funds{Left: info.Get("total_balance").Float(), Currency: info.Get("currency").String(), Unusable: ok && !body.Get("is_available").Bool()}, ok
+		var f Funds
+		for _, info := range body.Get("balance_infos").Array() { // one for each currency
+			if f.Left <= 0 {
+				f, _ = left(info.Get("total_balance"), info.Get("currency").String())
+			}
+		}
+		available := body.Get("is_available")
+		f.Unusable = !available.Bool() // it knows of all currencies
+		return f, available.IsBool()
 	}},
 	codeRules: compile([]rule{
 		{codes: "authentication_error", words: "(governor)", finding: noKeySent},

@@ -163,26 +163,6 @@ func TestTestCall(t *testing.T) {
 	}
 }
 
-func TestReadBalance(t *testing.T) {
-	for _, c := range []struct {
-		provider, body string
-		want           Funds
-		ok             bool
-	}{
-		{"aimlapi", `{"current_balance":12.5,"currency":"USD"}`, Funds{Left: 12.5, Currency: "USD"}, true},
-		{"siliconflow", `{"code":20000,"data":{"totalBalance":"88.00","balance":"0.88"}}`, Funds{Left: 88, Currency: "CNY"}, true},
-		{"deepseek", `{"is_available":false,"balance_infos":[{"currency":"CNY","total_balance":"0.00"}]}`, Funds{Currency: "CNY", Unusable: true}, true},
-		{"openrouter", `{"data":{"total_credits":10,"total_usage":9.5}}`, Funds{Left: 0.5, Currency: "USD"}, true},
-		{"openrouter", `{"error":1}`, Funds{Currency: "USD"}, false},
-		{"openai", `{}`, Funds{}, false},
-	} {
-		p, _ := Lookup(c.provider)
-		if f, ok := p.ReadBalance([]byte(c.body)); ok != c.ok || ok && f != c.want {
-			t.Errorf("%s %s: %+v %v", c.provider, c.body, f, ok)
-		}
-	}
-}
-
 func FuzzJudge(f *testing.F) {
 	for _, c := range answers {
 		if len(c.body) < 2000 {

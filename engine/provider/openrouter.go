@@ -13,9 +13,13 @@ import (
 var openRouter = Provider{
 	Name: "openrouter", BaseURL: "https://openrouter.ai/api/v1", TestPath: "/key", AsksUsage: true,
 	dayEnds: MidnightUTC, limitsOf: theAccount,
-	Balance: &Balance{Path: "/credits", Read: func(body gjson.Result) (Funds, bool) {
-		total := body.Get("data.total_credits")
-		return Funds{Left: total.Float() - body.Get("data.total_usage").Float(), Currency: "USD"}, total.Exists()
+	// The account's /credits are only for management keys.
+	Balance: &Balance{Path: "/key", OfKey: true, Read: func(body gjson.Result) (Funds, bool) {
+		remaining := body.Get("data.limit_remaining")
+		if remaining.Type == gjson.Null && remaining.Exists() {
+			return Funds{Unlimited: true, Currency: "USD"}, true
+		}
+		return left(remaining, "USD")
 	}},
 	codeRules: compile([]rule{
 		// Flagged input comes with the name of the provider that would not.

@@ -15,7 +15,7 @@ var siliconFlow = Provider{
 		if !b.Exists() {
 			b = body.Get("data.balance")
 		}
-		return Funds{Left: b.Float(), Currency: "CNY"}, b.Exists()
+		return left(b, "CNY")
 	}},
 	codeRules: compile([]rule{
 		{codes: "30001|30011", finding: noMoney},

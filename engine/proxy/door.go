@@ -5,7 +5,6 @@
 package proxy
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -507,29 +506,4 @@ func requestID() string {
 		n >>= 5
 	}
 	return string(b[:])
-}
-
-// Probe makes the provider's free call that tests a key, and says what the
-// answer means. It reports false where there is no such key or call.
-func (p *Proxy) Probe(ctx context.Context, key string) (engine.Verdict, bool) {
-	i := slices.IndexFunc(p.o.Keys, func(k engine.Key) bool { return k.Name == key })
-	if i < 0 {
-		return engine.Verdict{}, false
-	}
-	k := &p.o.Keys[i]
-	t, err := p.sender.target(k)
-	if err != nil {
-		return engine.Verdict{}, false
-	}
-	req, err := t.provider.Test(k)
-	if err != nil || req == nil {
-		return engine.Verdict{}, false
-	}
-	res, err := p.sender.transport(k).RoundTrip(req.WithContext(ctx))
-	if err != nil {
-		return provider.Lost(req.Method, req.URL.Path, lostWords(err)), true
-	}
-	defer res.Body.Close()
-	text := readError(res, k)
-	return t.provider.Judge(provider.Answer{Method: req.Method, Path: req.URL.Path, Status: res.StatusCode, Header: res.Header, Body: text}), true
 }

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"keywheel/engine"
+	"keywheel/engine/provider"
+)
+
+// The calls below are keywheel's own: no client asked for them, no lease is
+// held for them, and a key is blamed for none but a test.
+
+// Probe makes the provider's free call that tests a key, and says what the
+// answer means. It reports false where there is no such key or call.
+func (p *Proxy) Probe(ctx context.Context, key string) (engine.Verdict, bool) {
+	k, t, ok := p.own(key)
+	if !ok {
+		return engine.Verdict{}, false
+	}
+	req, err := t.provider.Test(k)
+	if err != nil || req == nil {
+		return engine.Verdict{}, false
+	}
+	res, err := p.sender.transport(k).RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return provider.Lost(req.Method, req.URL.Path, lostWords(err)), true
+	}
+	defer res.Body.Close()
+	text := readError(res, k)
+	return t.provider.Judge(provider.Answer{Method: req.Method, Path: req.URL.Path, Status: res.StatusCode, Header: res.Header, Body: text}), true
+}
+
+// Balance asks the key's provider what money is left. It reports false where
+// there is no such key or call, or no answer that tells: that is nobody's
+// fault, and says nothing of the key.
+func (p *Proxy) Balance(ctx context.Context, key string) (provider.Funds, bool) {
+	k, t, ok := p.own(key)
+	if !ok {
+		return provider.Funds{}, false
+	}
+	req, err := t.provider.AskBalance(k)
+	if err != nil || req == nil {
+		return provider.Funds{}, false
+	}
+	res, err := p.sender.transport(k).RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return provider.Funds{}, false
+	}
+	defer res.Body.Close()
+	text := readError(res, k)
+	if res.StatusCode != http.StatusOK {
+		return provider.Funds{}, false
+	}
+	return t.provider.ReadBalance(text)
+}
+
+// own finds a key whose secret is there, and where its requests go.
+func (p *Proxy) own(key string) (*engine.Key, *target, bool) {
+	i := slices.IndexFunc(p.o.Keys, func(k engine.Key) bool { return k.Name == key && k.Missing == "" })
+	if i < 0 {
+		return nil, nil, false
+	}
+	k := &p.o.Keys[i]
+	t, err := p.sender.target(k)
+	return k, t, err == nil
+}
