@@ -114,6 +114,8 @@ func (d *document) burst(s spot, v any, list []quota.Limit, mistaken bool) {
 		}
 	}
 	switch {
+	case shortest >= 0 && amount > list[shortest].Amount:
+		d.fail(s, "must not be above %s = %v: a longer window lets more go at once", limitName(list[shortest]), shownAmount(list[shortest].Amount))
 	case shortest >= 0:
 		list[shortest].Burst = amount
 	case !mistaken:

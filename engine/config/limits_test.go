@@ -12,7 +12,7 @@ func TestLimits(t *testing.T) {
 	for _, tc := range []struct{ toml, want string }{
 		{`limits = { rps = 5, rpm = 60, burst = 3 }`, "5 requests/1s burst 3|60 requests/1m"},
 		{`limits = { burst = 3, rpm = 60, tpm = 9, rpd = 100 }`, "60 requests/1m burst 3|9 tokens/1m|100 requests/day"},
-		{`limits = { rps = 1, burst = 20 }`, "1 requests/1s burst 20"},
+		{`limits = { rph = 600, burst = 20 }`, "600 requests/1h burst 20"},
 		{`limits = { itpm = 30_000, otpm = 8_000 }`, "30000 input_tokens/1m|8000 output_tokens/1m"},
 		{`limits = { rpm = 60, models = { "gpt-4o" = { rpm = 10, tpm = 30_000, burst = 2 }, b = { concurrent = 1 } } }`,
 			"60 requests/1m|10 requests/1m burst 2 gpt-4o|30000 tokens/1m gpt-4o|1 concurrent/ b"},
@@ -44,6 +44,7 @@ func TestWrongLimits(t *testing.T) {
 		`limits = { burst = 3 }`:                             `4: keys.main: limits.burst is how many requests may go at once under rps, rpm or rph: set one of them beside it`,
 		`limits = { rpd = 9, burst = 3 }`:                    `4: keys.main: limits.burst is how many requests may go at once under rps, rpm or rph: set one of them beside it`,
 		`limits = { rmp = 9, burst = 3 }`:                    `4: keys.main: limits: unknown limit "rmp", did you mean "rpm"?`,
+		`limits = { rps = 5, rpm = 90, burst = 20 }`:         `4: keys.main: limits.burst must not be above rps = 5: a longer window lets more go at once`,
 		`limits = { rpm = 9, burst = 0 }`:                    `4: keys.main: limits.burst must be above 0; leave it out for no limit`,
 		`limits = { rpm = 9, brust = 1 }`:                    `4: keys.main: limits: unknown limit "brust", did you mean "burst"?`,
 		`limits = { rpm = 9, model = {} }`:                   `4: keys.main: limits: unknown limit "model", did you mean "models"?`,
