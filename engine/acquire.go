@@ -238,7 +238,9 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 		return nil, err
 	}
 	e.sweep(now)
-	e.dispatch(now) // who waits already comes first
+	if e.due(now) {
+		e.dispatch(now) // who waits already comes first
+	}
 	if l := e.try(r, now); l != nil {
 		return l, nil
 	}

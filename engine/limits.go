@@ -177,7 +177,7 @@ func (l *Lease) answered(v *Verdict, now time.Time) {
 			n := r.est.of(b.Unit)
 			b.Answered(n)
 			if l.refused && b.Unit != quota.Concurrent {
-				b.Settle(-n, now)
+				b.Refund(n, l.at, now)
 				if b.learner != nil {
 					b.learner.Returned(r.est.input + r.est.output)
 				}

@@ -200,6 +200,12 @@ func (e *Engine) leave(s *service, w *waiter, now time.Time) {
 	e.dispatch(now)
 }
 
+// due reports whether one of those who wait can be served by now: whatever else
+// frees a key has dispatched it already.
+func (e *Engine) due(now time.Time) bool {
+	return slices.ContainsFunc(e.lines, func(s *service) bool { return !s.due.After(now) })
+}
+
 // dispatch gives the keys that can serve now to those who wait, in the order in
 // which they came; services that wait for one key take turns. It wakes nobody
 // who is not served.

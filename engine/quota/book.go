@@ -16,6 +16,8 @@ type Book struct {
 	// takes counts the requests since the last refusal, if there was one.
 	takes       int
 	refusedOnce bool
+	// emptied is when a refusal said that nothing is left.
+	emptied time.Time
 	hearsay
 }
 
@@ -103,6 +105,14 @@ func (b *Book) Take(n float64, now time.Time) {
 
 // Answered says that the provider has answered a request that took n.
 func (b *Book) Answered(n float64) { b.pending = max(b.pending-n, 0) }
+
+// Refund gives back what a request took that left at sent and was refused: it
+// used nothing up. One that left before nothing was left is in that already.
+func (b *Book) Refund(n float64, sent, now time.Time) {
+	if !sent.Before(b.emptied) {
+		b.Settle(-n, now)
+	}
+}
 
 // Settle uses n up; a negative n gives back what was taken and not used.
 func (b *Book) Settle(n float64, now time.Time) {

@@ -112,7 +112,7 @@ type trailing struct {
 	sum    float64
 }
 
-const slots = 64
+const slots = 256
 
 type taken struct {
 	began, last time.Time

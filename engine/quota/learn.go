@@ -32,6 +32,8 @@ type Learner struct {
 	horizon, grow, lift, step float64
 	// held is the lift that stood without a refusal, 0 before any did.
 	held float64
+	// stepped is when it was lifted last.
+	stepped time.Time
 }
 
 // belief is what a learner believes of a unit.
@@ -55,6 +57,12 @@ const (
 	horizonTime    = 12 * time.Second
 	leastHorizon   = 4.0
 	largestStep    = 0.2
+	// stepTime is how long a lift stands at least: as long as the windows that
+	// are met most, so that it says something.
+	stepTime = time.Second
+	// probeTime is after how long without a refusal the rate is lifted even if
+	// something else limits the requests too.
+	probeTime = 30 * time.Second
 	// slow is the lowest rate that is learned, a second.
 	slow = 1.0 / 600
 )
@@ -106,19 +114,17 @@ func (l *Learner) Rate() float64 { return l.rates[l.unit].rate }
 func (l *Learner) Took(tokens float64, now time.Time) {
 	l.rates[0].n++
 	l.rates[1].n += tokens
-	if l.rates[0].n < l.grow {
+	if l.rates[0].n < l.grow || now.Sub(l.stepped) < stepTime {
 		return
 	}
-	if l.limits() {
+	if l.limits() || now.Sub(l.since) > probeTime {
 		// Nothing was refused for longer than expected: the limit is higher.
-		if l.step <= 1.0/8 {
-			l.held = l.lift
-		}
+		l.held = l.lift
 		l.lift *= 1 + l.step
 		l.step = min(2*l.step, largestStep)
 		l.set(now)
 	}
-	l.grow = l.rates[0].n + 1.5/l.step
+	l.grow, l.stepped = l.rates[0].n+1.5/l.step, now
 }
 
 // expect begins to wait for the next refusal.
@@ -199,7 +205,8 @@ func (b *belief) learn(took, requests, held float64) {
 	// What foretold this interval badly counts for little.
 	weight := min(b.weight, 2*requests)
 	if held > 0 {
-		b.rate *= held
+		// It may also be that a long window began between.
+		b.rate = min(b.rate*held, max(b.rate, 2*seen))
 		seen = max(seen, b.rate)
 	}
 	b.rate = (weight + requests) / (weight/max(b.rate, slow) + requests/seen)

@@ -19,16 +19,25 @@ type Told struct {
 type hearsay struct {
 	// heard is when the newest request whose answer was listened to left.
 	heard time.Time
+	// The last telling, when it came.
+	last, lastEnd time.Time
+	lastLeft      float64
+	lastReset     time.Duration
 	// slowest and fastest bound the rate at which the limit refills: each
 	// telling of what is missing and how long until it is whole bounds it.
 	slowest, fastest float64
-	// The telling that the next ones are compared with to see whether the end
-	// stands still, as that of a fixed window does.
-	anchorEnd     time.Time
-	anchorMissing float64
+	// anchor is the telling that the next ones are compared with to see whether
+	// the end stands still; votes above 0 say it does.
+	anchor anchor
+	votes  int
 	// longest is the longest time to a reset that was told: as good as the
 	// length of a fixed window.
 	longest time.Duration
+}
+
+type anchor struct {
+	at, end time.Time
+	missing float64
 }
 
 const (
@@ -39,7 +48,7 @@ const (
 	grain = time.Millisecond
 	// telling is how far the end of a bucket's refill must move before it is
 	// told from a fixed window's.
-	telling = 60 * time.Millisecond
+	telling = 120 * time.Millisecond
 )
 
 // Header is the source of limits that answers tell.
@@ -76,7 +85,7 @@ func (b *Book) Same(t Told, model string) bool {
 // or on its way. sent is when the answer's request left. What is older than the
 // last telling is not listened to.
 func (b *Book) Hear(t Told, sent, now time.Time) {
-	if sent.Before(b.heard) || t.Remaining < 0 {
+	if sent.Before(b.heard) || t.Remaining < 0 || b.overtaken(t, now) {
 		return
 	}
 	b.heard = sent
@@ -99,6 +108,9 @@ func (b *Book) Hear(t Told, sent, now time.Time) {
 			low -= c.rate * took.Seconds()
 		}
 	case *window:
+		if t.Reset > 0 && !now.Before(sent.Add(t.Reset)) {
+			return // it tells of a window that is over by now
+		}
 		if end := now.Add(t.Reset); t.Reset > 0 && (end.Before(c.end) || end.Sub(c.end) > t.Reset/4) && b.Calendar == "" {
 			c.turn(now)
 			c.end = end
@@ -110,6 +122,19 @@ func (b *Book) Hear(t Told, sent, now time.Time) {
 	case used > high && took < prompt:
 		b.set(b.whole()-high, now)
 	}
+}
+
+// overtaken reports whether the telling is older than the last one, though its
+// request may have left no earlier: of answers that come together, the one that
+// tells of more missing was made last.
+func (b *Book) overtaken(t Told, now time.Time) bool {
+	end := now.Add(t.Reset)
+	again := now.Sub(b.last) > prompt || b.lastReset > 0 && t.Reset > 0 && end.Sub(b.lastEnd) > t.Reset/2
+	if !again && t.Remaining > b.lastLeft+1+b.PerSecond()*now.Sub(b.last).Seconds() {
+		return true
+	}
+	b.last, b.lastLeft, b.lastEnd, b.lastReset = now, t.Remaining, end, t.Reset
+	return false
 }
 
 // resize follows an amount that the provider has changed.
@@ -135,15 +160,9 @@ func (b *Book) window(t Told, missing float64, now time.Time) {
 	if missing <= 0 {
 		return
 	}
-	end := now.Add(t.Reset)
-	if rise := missing - b.anchorMissing; b.anchorEnd.IsZero() || rise <= 0 {
-		b.anchorEnd, b.anchorMissing = end, missing
-	} else if moves := seconds(rise * t.Reset.Seconds() / missing); moves >= telling {
-		fixed := end.Sub(b.anchorEnd) < moves/3
-		if _, is := b.counter.(*window); fixed != is {
-			b.turnInto(fixed, missing, end, now)
-		}
-		b.anchorEnd, b.anchorMissing = end, missing
+	b.vote(missing, t.Reset, now)
+	if _, fixed := b.counter.(*window); b.votes >= 2 && !fixed || b.votes <= -2 && fixed {
+		b.turnInto(!fixed, missing, now.Add(t.Reset), now)
 	}
 	c, ok := b.counter.(*bucket)
 	if !ok {
@@ -169,15 +188,51 @@ func (b *Book) window(t Told, missing float64, now time.Time) {
 	b.describe()
 }
 
+// vote compares two tellings: the end of a fixed window stands still while more
+// is used; that of a bucket's refill moves on with every request.
+func (b *Book) vote(missing float64, reset time.Duration, now time.Time) {
+	a, end := b.anchor, now.Add(reset)
+	rise := missing - a.missing
+	if a.at.IsZero() || rise < 0 {
+		b.anchor = anchor{now, end, missing}
+		return
+	}
+	moved, expected := end.Sub(a.end), now.Sub(a.at)+seconds(rise*reset.Seconds()/missing)
+	if expected < telling {
+		return
+	}
+	near := telling/4 + expected/10
+	switch stands, moves := moved.Abs() < near, (moved-expected).Abs() < near; {
+	case stands && !moves:
+		b.votes = min(b.votes+1, 3)
+	case moves && !stands:
+		b.votes = max(b.votes-1, -3)
+	}
+	b.anchor = anchor{now, end, missing}
+}
+
 func (b *Book) turnInto(fixed bool, missing float64, end, now time.Time) {
 	amount := b.whole()
 	if fixed {
 		b.counter = &window{amount: amount, used: missing + b.pending, end: end,
-			next: func(now, end time.Time) time.Time { return every(b.longest)(now, end) }}
+			next: func(now, end time.Time) time.Time { return every(usual(b.longest))(now, end) }}
 	} else {
 		b.counter = &bucket{depth: amount, rate: amount / b.longest.Seconds(), missing: missing + b.pending, at: now, late: b.late}
 	}
 	b.describe()
+}
+
+// usual is the length of a window in which so long a time to its end was told:
+// the next of the usual lengths, if that is near. Too short a guess would let
+// everything go before the window's end.
+func usual(longest time.Duration) time.Duration {
+	for _, l := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute,
+		10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 5 * time.Hour, 12 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour} {
+		if longest <= l+l/100 && longest > l*3/4 {
+			return l
+		}
+	}
+	return longest + longest/20
 }
 
 // describe makes the limit say what is known of it by now.
@@ -192,7 +247,7 @@ func (b *Book) describe() {
 			b.Amount, b.Window, b.Burst = c.rate*60, time.Minute, c.depth
 		}
 	case *window:
-		b.Amount, b.Burst, b.Window = c.amount, 0, b.longest.Round(time.Second/10)
+		b.Amount, b.Burst, b.Window = c.amount, 0, usual(b.longest)
 	}
 }
 
@@ -207,12 +262,12 @@ const rare = 50
 // often that there must be another limit than this one.
 func (b *Book) Refused(wait time.Duration, now time.Time) bool {
 	explains := !b.refusedOnce || b.takes > rare
-	b.refusedOnce, b.takes = true, 0
+	b.refusedOnce, b.takes, b.emptied = true, 0, now
 	switch c := b.counter.(type) {
 	case *bucket:
 		if b.Source != Header && b.Burst == 0 {
 			b.counter = &trailing{amount: c.depth, length: b.Window, late: b.late}
-			b.take(c.depth, now.Add(min(wait, b.Window)-b.Window))
+			b.take(c.depth, takenAt(b.Window, wait, now))
 			return explains
 		}
 		room := -c.rate * wait.Seconds()
@@ -224,8 +279,17 @@ func (b *Book) Refused(wait time.Duration, now time.Time) bool {
 		}
 	case *trailing:
 		if room := c.room(now); room > 0 {
-			c.take(room, now.Add(min(wait, b.Window)-b.Window))
+			c.take(room, takenAt(c.length, wait, now))
 		}
 	}
 	return explains
+}
+
+// takenAt is when what will fit again after wait was taken of a window; without
+// a hint it is taken now.
+func takenAt(length, wait time.Duration, now time.Time) time.Time {
+	if wait <= 0 {
+		return now
+	}
+	return now.Add(min(wait, length) - length)
 }

@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keywheel/engine/quota"
+)
+
+// upstream is a provider's limit on one key, as the provider keeps it.
+type upstream struct {
+	rate, depth float64 // a bucket
+	window      bool    // it counts in seconds of the clock instead
+	level       float64
+	at          time.Time
+}
+
+func (u *upstream) take(now time.Time) bool {
+	if u.window {
+		if now.Truncate(time.Second).After(u.at) {
+			u.at, u.level = now.Truncate(time.Second), u.rate
+		}
+	} else {
+		u.level = min(u.level+now.Sub(u.at).Seconds()*u.rate, u.depth)
+		u.at = now
+	}
+	if u.level < 1-1e-9 {
+		return false
+	}
+	u.level--
+	return true
+}
+
+// told is what the provider's headers say after a request.
+func (u *upstream) told(now time.Time) []quota.Told {
+	t := quota.Told{Unit: quota.Requests, Name: "requests", Window: time.Minute, Amount: u.depth, Remaining: float64(int(u.level)),
+		Reset: time.Duration((u.depth - u.level) / u.rate * float64(time.Second)).Truncate(time.Millisecond)}
+	if u.window {
+		t.Amount, t.Reset = u.rate, time.Second-now.Sub(u.at)
+	}
+	return []quota.Told{t}
+}
+
+// pool is a service of unequal keys under an open load, in virtual time.
+type pool struct {
+	rates []float64
+	load  float64 // of what the keys let through together
+	// known says how their limits are known: "config", "headers" or nothing.
+	known  string
+	window bool
+	// from and to are what is measured of the run.
+	from, to time.Duration
+	seed     uint64
+}
+
+// score is what came of it.
+type score struct {
+	offered, served, refused, calls, limited int
+	waited                                   time.Duration // the longest
+}
+
+func (p pool) run(t *testing.T) (s score, e *Engine) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(p.seed, 7))
+	start := time.Now()
+	ups := map[string]*upstream{}
+	total := 0.0
+	e = testEngine(t, len(p.rates), RoundRobin, func(c *Config) {
+		for i, rate := range p.rates {
+			total += rate
+			ups[c.Keys[i].Name] = &upstream{rate: rate, depth: 5, level: 5, at: start, window: p.window}
+			if p.known == "config" {
+				l := quota.Limit{Unit: quota.Requests, Amount: 60 * rate, Window: time.Minute, Burst: 5, Source: "config"}
+				if p.window {
+					l = quota.Limit{Unit: quota.Requests, Amount: rate, Window: time.Second, Source: "config"}
+				}
+				c.Keys[i].Limits = []quota.Limit{l}
+			}
+		}
+	})
+	WithPatience(10*time.Second, 4000)(e)
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for at := time.Duration(0); at < p.to; at += time.Duration(random.ExpFloat64() / (total * p.load) * float64(time.Second)) {
+		time.Sleep(time.Until(start.Add(at)))
+		all.Go(func() {
+			arrived := time.Now()
+			measured := time.Since(start) >= p.from
+			r := request()
+			for {
+				l, err := e.Acquire(context.Background(), r)
+				mu.Lock()
+				if measured {
+					s.waited = max(s.waited, time.Since(arrived))
+				}
+				var none *NoKeyError
+				if errors.As(err, &none) {
+					if time.Since(start) >= p.from && time.Since(start) < p.to {
+						s.refused++
+					}
+					mu.Unlock()
+					return
+				}
+				now := time.Now()
+				counts := now.Sub(start) >= p.from && now.Sub(start) < p.to
+				ok := ups[l.Key().Name].take(now)
+				told := ups[l.Key().Name].told(now)
+				if counts {
+					s.calls++
+					if ok {
+						s.served++
+					} else {
+						s.limited++
+					}
+				}
+				mu.Unlock()
+				v := Verdict{Kind: OK, Evidence: Evidence{Status: 200}}
+				if !ok {
+					v = Verdict{Kind: RateLimited, Scope: ScopeKey, Model: "m", Evidence: Evidence{Status: 429}}
+					time.Sleep(2 * time.Millisecond)
+				} else {
+					time.Sleep(20 * time.Millisecond)
+				}
+				if p.known == "headers" {
+					v.Told = told
+				}
+				if l.Judge(v) {
+					continue
+				}
+				l.Close(Usage{Input: 10, Output: 10}, nil)
+				return
+			}
+		})
+		if at >= p.from {
+			s.offered++
+		}
+	}
+	all.Wait()
+	return s, e
+}
+
+// unequal are the keys of a pool that lets 160 requests a second through.
+var unequal = []float64{5, 5, 10, 10, 20, 20, 40, 50}
+
+// TestAPoolDeliversWhatItHas holds the engine against providers that say what
+// they let through, or say nothing, with buckets and with fixed windows. What
+// nobody says may be learned for 25 s.
+func TestAPoolDeliversWhatItHas(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pool
+		least, most float64 // of what is possible served, of the calls refused
+	}{
+		{pool{load: 0.95, known: "config"}, 0.995, 0.005},
+		{pool{load: 1.1, known: "config"}, 0.985, 0.005},
+		{pool{load: 1.1, known: "config", window: true}, 0.98, 0.005},
+		{pool{load: 0.95, known: "headers"}, 0.995, 0.005},
+		{pool{load: 1.1, known: "headers"}, 0.985, 0.005},
+		{pool{load: 1.1, known: "headers", window: true}, 0.97, 0.02},
+		{pool{load: 0.95, from: 25 * time.Second}, 0.98, 0.02},
+		{pool{load: 1.1, from: 25 * time.Second}, 0.98, 0.02},
+		{pool{load: 1.1, window: true, from: 25 * time.Second}, 0.965, 0.02},
+	} {
+		t.Run(fmt.Sprintf("known by %s, windows %v, load %v", firstOf(c.known, "nothing"), c.window, c.load), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := c.pool
+				p.rates, p.seed = unequal, 3
+				p.from = max(p.from, 5*time.Second)
+				p.to = p.from + 20*time.Second
+				s, e := p.run(t)
+				possible := min(float64(s.offered), 160*(p.to-p.from).Seconds())
+				share, limited := float64(s.served)/possible, float64(s.limited)/float64(s.calls)
+				t.Logf("served %.2f %%, refused upstream %.2f %%, refused here %d, longest wait %v", 100*share, 100*limited, s.refused, s.waited)
+				if share < c.least || limited > c.most {
+					t.Errorf("served %.2f %%, want %.2f; refused upstream %.2f %%, want %.2f at most", 100*share, 100*c.least, 100*limited, 100*c.most)
+				}
+				if c.load < 1 && s.refused > 0 {
+					t.Errorf("%d requests were refused below capacity", s.refused)
+				}
+				for _, k := range e.Snapshot().Keys {
+					for _, l := range k.Limits {
+						t.Logf("%s: %.1f %s a %s, %s", k.Name, l.Amount, l.Unit, l.Per, l.Source)
+					}
+				}
+			})
+		})
+	}
+}
