@@ -28,9 +28,12 @@ type result struct {
 	// the test calls.
 	deadCalls, tests []int64
 	// p50 and p99 are the time a served request took beyond the upstream's;
-	// bestP50 and bestP99 are the oracle's. lag is the latest that a client was.
-	p50, p99, bestP50, bestP99, lag time.Duration
-	requests                        int
+	// bestP50 and bestP99 are the oracle's.
+	p50, p99, bestP50, bestP99 time.Duration
+	// lag99 and lag are how late the clients were: all but a hundredth, and the
+	// latest. Where they are late, the machine was busy with something else.
+	lag99, lag time.Duration
+	requests   int
 	// failures are answers that nobody should see, one of each.
 	failures []string
 }
@@ -45,6 +48,7 @@ func (r *run) result() result {
 	var limited, unauthorized, failed int
 	foreign := map[bool]int64{} // by whether they were refused, while measured
 	seen := map[int]bool{}
+	var lags []time.Duration
 	for _, o := range r.outcomes {
 		if o.key >= 0 {
 			if o.sent >= r.from && o.sent < r.to {
@@ -52,7 +56,7 @@ func (r *run) result() result {
 			}
 			continue
 		}
-		res.lag = max(res.lag, o.sent-o.at)
+		lags = append(lags, o.sent-o.at)
 		if o.at < r.from || o.cut {
 			continue
 		}
@@ -75,6 +79,8 @@ func (r *run) result() result {
 			res.failures = append(res.failures, fmt.Sprintf("%d %.300s", o.status, o.err))
 		}
 	}
+	slices.Sort(lags)
+	res.lag99, res.lag = quantile(lags, 0.99), quantile(lags, 1)
 	res.limited = share(limited, res.requests)
 	res.unauthorized = share(unauthorized, res.requests)
 	res.failed = share(failed, res.requests)
@@ -172,8 +178,8 @@ func (res result) misses() (all []string) {
 func (res result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: served %.2f %% of what is possible (oracle %.2f %%); clients saw 429 %.2f %%, 401 %.2f %%, other failures %.2f %%; 429 of upstream calls %.2f %%; dead keys called %d, tested %d; "+
-		"added p50 %s, p99 %s (oracle %s, %s); lag %s; %d requests", res.cell, 100*res.served, 100*res.best, 100*res.limited, 100*res.unauthorized, 100*res.failed,
-		100*res.refused, res.deadCalls, res.tests, tidy(res.p50), tidy(res.p99), tidy(res.bestP50), tidy(res.bestP99), tidy(res.lag), res.requests)
+		"added p50 %s, p99 %s (oracle %s, %s); lag p99 %s, worst %s; %d requests", res.cell, 100*res.served, 100*res.best, 100*res.limited, 100*res.unauthorized, 100*res.failed,
+		100*res.refused, res.deadCalls, res.tests, tidy(res.p50), tidy(res.p99), tidy(res.bestP50), tidy(res.bestP99), tidy(res.lag99), tidy(res.lag), res.requests)
 	for _, m := range res.misses() {
 		b.WriteString("\n    MISSED: " + m)
 	}
@@ -246,7 +252,7 @@ func BenchmarkGoodput(b *testing.B) {
 				"served/possible": res.served, "oracle/possible": res.best, "429/request": res.limited, "401/request": res.unauthorized,
 				"failed/request": res.failed, "429/call": res.refused, "calls/dead-key": float64(slices.Max(res.deadCalls)),
 				"p50-added-ms": res.p50.Seconds() * 1e3, "p99-added-ms": res.p99.Seconds() * 1e3, "p99-oracle-ms": res.bestP99.Seconds() * 1e3,
-				"lag-ms": res.lag.Seconds() * 1e3, "ns/op": 0,
+				"p99-lag-ms": res.lag99.Seconds() * 1e3, "worst-lag-ms": res.lag.Seconds() * 1e3, "ns/op": 0,
 			} {
 				b.ReportMetric(v, unit)
 			}
@@ -274,14 +280,14 @@ func table(all []result, length time.Duration) string {
 		fmt.Fprintln(&b, strings.TrimSpace(s))
 	}
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "served\toracle\t429 seen\t401 seen\tfailed\tcalls 429\tdead\tp50\tp99\toracle p99\tlag\t\t cell\t")
+	fmt.Fprintln(w, "served\toracle\t429 seen\t401 seen\tfailed\tcalls 429\tdead\tp50\tp99\toracle p99\tlag p99\tworst\t\t cell\t")
 	for _, r := range all {
 		ok := "ok"
 		if len(r.misses()) > 0 {
 			ok = "MISSED"
 		}
-		fmt.Fprintf(w, "%.2f%%\t%.2f%%\t%.2f%%\t%.2f%%\t%.2f%%\t%.2f%%\t%d\t%s\t%s\t%s\t%s\t%s\t %s\t\n", 100*r.served, 100*r.best, 100*r.limited, 100*r.unauthorized,
-			100*r.failed, 100*r.refused, slices.Max(r.deadCalls), tidy(r.p50), tidy(r.p99), tidy(r.bestP99), tidy(r.lag), ok, r.cell)
+		fmt.Fprintf(w, "%.2f%%\t%.2f%%\t%.2f%%\t%.2f%%\t%.2f%%\t%.2f%%\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t %s\t\n", 100*r.served, 100*r.best, 100*r.limited, 100*r.unauthorized,
+			100*r.failed, 100*r.refused, slices.Max(r.deadCalls), tidy(r.p50), tidy(r.p99), tidy(r.bestP99), tidy(r.lag99), tidy(r.lag), ok, r.cell)
 	}
 	_ = w.Flush()
 	return b.String()
@@ -292,8 +298,9 @@ func table(all []result, length time.Duration) string {
 //	KEYWHEEL_GOODPUT=ci go test -run '^TestGoodput$' -v ./engine/sim
 //
 // It takes three minutes, and measures three cells; KEYWHEEL_GOODPUT=PATTERN
-// takes others, by a part of their names. It asks for shares alone, no times: it
-// may run on a busy machine.
+// takes others, by a part of their names. It asks for shares alone, no times.
+// What a machine does not do in time is lost all the same: a cell that misses
+// where the clients came late is measured once more.
 func TestGoodput(t *testing.T) {
 	which := os.Getenv("KEYWHEEL_GOODPUT")
 	if which == "" {
@@ -308,10 +315,14 @@ func TestGoodput(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			res := newPlan(c, length).measure(t).result()
+			t.Log(res, shortened(length))
+			if len(res.misses()) > 0 && res.lag99 > tooLate {
+				res = newPlan(c, length).measure(t).result()
+				t.Log("the machine was too busy to tell; once more:", res)
+			}
 			all = append(all, res)
-			t.Log(res)
-			for _, m := range res.misses() {
-				t.Error(m)
+			if len(res.misses()) > 0 {
+				t.Fail()
 			}
 		})
 	}
@@ -320,6 +331,10 @@ func TestGoodput(t *testing.T) {
 	}
 	t.Log("\n" + table(all, length))
 }
+
+// tooLate is the lag from which on it is the machine that is measured: in this
+// time half a bucket of the fastest key flows in.
+const tooLate = 50 * time.Millisecond
 
 // inCI are the cells that stand for the others: limits known, below and beyond
 // what the pool can do, and limits nobody tells.
