@@ -31,6 +31,14 @@ func (s *source) Events(after uint64) []engine.Event {
 	return []engine.Event{{Seq: 2, Kind: engine.EventDown, Text: "down"}}
 }
 
+func (s *source) Wait(ctx context.Context, after uint64) ([]engine.Event, error) {
+	if list := s.Events(after); len(list) > 0 {
+		return list, nil
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
 func (s *source) Do(a engine.Action) (engine.Result, error) {
 	if a.Key == "bad" {
 		return engine.Result{}, errors.New("there is no key \"bad\"")

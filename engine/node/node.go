@@ -158,6 +158,12 @@ func (n *Node) Snapshot() engine.Snapshot {
 // Events are those after a sequence number, the oldest first.
 func (n *Node) Events(after uint64) []engine.Event { return n.engine.Events(after) }
 
+// Wait returns the events after a sequence number as soon as there is one, or
+// ctx's error.
+func (n *Node) Wait(ctx context.Context, after uint64) ([]engine.Event, error) {
+	return n.engine.Wait(ctx, after)
+}
+
 // Do carries out an operator's action.
 func (n *Node) Do(a engine.Action) (engine.Result, error) { return n.engine.Do(a) }
 
