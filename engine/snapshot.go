@@ -39,6 +39,18 @@ type ProxyStatus struct {
 	// P95MS is the 95th percentile of the time to an answer's head over the
 	// last requests, in milliseconds; 0 is unknown.
 	P95MS float64 `json:"p95_ms"`
+	// AddedMS counts by how long requests took from the door until they had
+	// their first key, the body's way in and waiting in line included.
+	AddedMS *Histogram `json:"added_ms"`
+}
+
+// Histogram counts durations, in milliseconds.
+type Histogram struct {
+	// LE are the upper bounds of the buckets.
+	LE []float64 `json:"le"`
+	// Counts are those in each bucket alone; the last is of all beyond LE.
+	Counts []int64 `json:"counts"`
+	Sum    float64 `json:"sum"`
 }
 
 // The values of [ServiceStatus.Health].
@@ -78,6 +90,8 @@ type ServiceStatus struct {
 	DownSince *time.Time `json:"down_since"`
 	// FirstBack is when the first key is expected back; nil if unknown.
 	FirstBack *time.Time `json:"first_back"`
+	// AddedMS is as in [ProxyStatus]; nil where no proxy serves it.
+	AddedMS *Histogram `json:"added_ms"`
 	// Refused counts requests answered with "no usable key" since DownSince.
 	Refused int64         `json:"refused"`
 	Limits  []LimitStatus `json:"limits"`

@@ -51,6 +51,7 @@ func serveTo(l net.Listener, s Source, patience time.Duration) *Server {
 	mux.HandleFunc("GET /v1/snapshot", srv.snapshot)
 	mux.HandleFunc("GET /v1/events", srv.events)
 	mux.HandleFunc("POST /v1/actions", srv.actions)
+	mux.Handle("GET /metrics", metricsHandler(s))
 	srv.http = http.Server{
 		Handler:           guard(mux),
 		BaseContext:       func(net.Listener) context.Context { return ctx },

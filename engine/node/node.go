@@ -151,7 +151,7 @@ func (n *Node) Failed() <-chan error { return n.served }
 func (n *Node) Snapshot() engine.Snapshot {
 	s := n.engine.Snapshot()
 	s.Proxy.Listen = n.addr
-	s.Proxy.ClientErrors += n.proxy.Refusals()
+	n.proxy.FillIn(&s)
 	return s
 }
 
