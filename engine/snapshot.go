@@ -23,9 +23,13 @@ type Snapshot struct {
 
 // ProxyStatus is the proxy as its clients see it.
 type ProxyStatus struct {
-	Listen   string `json:"listen"`
-	InFlight int    `json:"in_flight"`
-	Waiting  int    `json:"waiting"`
+	Listen string `json:"listen"`
+	// TLS is true where clients come in over https.
+	TLS bool `json:"tls"`
+	// AllowHosts are the names beside loopback's that clients may use.
+	AllowHosts []string `json:"allow_hosts"`
+	InFlight   int      `json:"in_flight"`
+	Waiting    int      `json:"waiting"`
 	// Requests counts client requests that reached a service.
 	Requests int64 `json:"requests"`
 	// ClientErrors counts requests that upstream found wrong (4xx verdict
@@ -68,6 +72,10 @@ type ServiceStatus struct {
 	Required bool   `json:"required"`
 	Planned  bool   `json:"planned"`
 	Provider string `json:"provider"`
+	// Kind is the built-in provider whose API it is.
+	Kind string `json:"kind"`
+	// TokenRef is where its clients' token is read from; "" lets anyone in.
+	TokenRef string `json:"token_ref"`
 	Strategy string `json:"strategy"`
 	// KeyInUse is the key that served last, or that would serve next; "" when
 	// no key is usable.
@@ -106,16 +114,18 @@ type ServiceStatus struct {
 
 // KeyStatus is one key at one moment.
 type KeyStatus struct {
-	Name        string     `json:"name"`
-	Provider    string     `json:"provider"`
-	Account     string     `json:"account"`
-	Fingerprint string     `json:"fingerprint"`
-	Ref         string     `json:"ref"`
-	State       State      `json:"state"`
-	Reason      string     `json:"reason"`
-	Since       *time.Time `json:"since"`
-	Until       *time.Time `json:"until"`
-	Draining    bool       `json:"draining"`
+	Name        string `json:"name"`
+	Provider    string `json:"provider"`
+	Account     string `json:"account"`
+	Fingerprint string `json:"fingerprint"`
+	// Host is where its requests go.
+	Host     string     `json:"host"`
+	Ref      string     `json:"ref"`
+	State    State      `json:"state"`
+	Reason   string     `json:"reason"`
+	Since    *time.Time `json:"since"`
+	Until    *time.Time `json:"until"`
+	Draining bool       `json:"draining"`
 	// Trial is true while a held key may serve, or is serving, one trial.
 	Trial        bool       `json:"trial"`
 	Scopes       []string   `json:"scopes"`
@@ -183,9 +193,11 @@ type HoldStatus struct {
 	Since   time.Time  `json:"since"`
 	Until   *time.Time `json:"until"`
 	// TrialAt is when one live request may try the key again.
-	TrialAt  *time.Time `json:"trial_at,omitempty"`
-	By       string     `json:"by"`
-	Evidence Evidence   `json:"evidence"`
+	TrialAt *time.Time `json:"trial_at,omitempty"`
+	By      string     `json:"by"`
+	// Rule says how the answer was read that placed it; "" for an operator's.
+	Rule     string   `json:"rule"`
+	Evidence Evidence `json:"evidence"`
 }
 
 // LimitStatus is one limit and how it stands.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -30,9 +29,7 @@ func statusCommand(f *flags) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				e := json.NewEncoder(os.Stdout)
-				e.SetIndent("", "  ")
-				err = e.Encode(s)
+				err = printJSON(s)
 			} else {
 				err = printStatus(os.Stdout, s)
 			}
@@ -104,11 +101,7 @@ func printStatus(w io.Writer, s engine.Snapshot) error {
 		if k.Until != nil {
 			why += ", until " + k.Until.Local().Format(time.DateTime)
 		}
-		name := k.Name
-		if len(k.Fingerprint) >= 4 {
-			name += " ·" + k.Fingerprint[:4]
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", name, state, k.Provider, k.Requests, k.Failures, strings.Join(k.Services, ", "), why)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", named(k.Name, k.Fingerprint), state, k.Provider, k.Requests, k.Failures, strings.Join(k.Services, ", "), why)
 	}
 	return t.Flush()
 }

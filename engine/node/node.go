@@ -36,6 +36,7 @@ type Options struct {
 
 // Node is a running keywheel. It is what the monitor watches and steers.
 type Node struct {
+	config  *config.Config
 	engine  *engine.Engine
 	proxy   *proxy.Proxy
 	money   *money
@@ -92,7 +93,7 @@ func Start(o Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	n := &Node{engine: e, proxy: p, log: log, addr: l.Addr().String(), served: make(chan error, 1)}
+	n := &Node{config: cfg, engine: e, proxy: p, log: log, addr: l.Addr().String(), served: make(chan error, 1)}
 	n.money = newMoney(keys, p.Balance, e.Snapshot, e.Funded)
 	if o.Socket != nil {
 		cl, err := listenControl(o.Socket, n.addr)
@@ -150,7 +151,7 @@ func (n *Node) Failed() <-chan error { return n.served }
 // Snapshot is everything there is to see now.
 func (n *Node) Snapshot() engine.Snapshot {
 	s := n.engine.Snapshot()
-	s.Proxy.Listen = n.addr
+	describe(&s, n.config, n.addr)
 	n.proxy.FillIn(&s)
 	return s
 }
