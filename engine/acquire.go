@@ -105,6 +105,9 @@ type Lease struct {
 // Key is the key that serves the request. It must not be changed.
 func (l *Lease) Key() *Key { return &l.key.Key }
 
+// At is when the key was chosen.
+func (l *Lease) At() time.Time { return l.at }
+
 // NoKeyError says that no key of a service can serve a request, and of each
 // why and until when.
 type NoKeyError struct {

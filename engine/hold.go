@@ -32,6 +32,8 @@ type hold struct {
 	part     string
 	by       string
 	evidence Evidence
+	// rule is which of the rules read the answer that way.
+	rule string
 }
 
 // readyAt is when a request may use what is held: Unix nanoseconds, or never.
@@ -56,7 +58,7 @@ func (h *hold) over(now time.Time) bool {
 
 func (h *hold) status(account, part string) HoldStatus {
 	return HoldStatus{Account: account, Model: part, Verdict: h.verdict, State: h.state, Why: h.why, Since: h.since,
-		Until: timePtr(h.until), TrialAt: timePtr(h.trialAt), By: h.by, Evidence: h.evidence}
+		Until: timePtr(h.until), TrialAt: timePtr(h.trialAt), By: h.by, Rule: h.rule, Evidence: h.evidence}
 }
 
 // slot is what the answers have taught about one key or one account, for one

@@ -108,7 +108,7 @@ func (e *Engine) backOff(l *Lease, v Verdict, now time.Time) {
 		if s.hold != nil && s.hold.until.After(now.Add(pause)) {
 			continue
 		}
-		s.place(&hold{state: Cooling, verdict: UpstreamFault, since: now, until: now.Add(pause), by: "engine", evidence: v.Evidence,
+		s.place(&hold{state: Cooling, verdict: UpstreamFault, since: now, until: now.Add(pause), by: "engine", evidence: v.Evidence, rule: v.Rule,
 			why: fmt.Sprintf("%s is too busy at %s: %s", v.Model, l.key.Provider, causeOf(v))})
 	}
 	e.checkHealth(now)

@@ -345,7 +345,7 @@ func (e *Engine) rejected(l *Lease, a *attempt, now time.Time) {
 	if c.all.invalids++; c.all.invalids < 3 {
 		return
 	}
-	e.place(c.names[0], &c.holder, "", &hold{state: Revoked, verdict: InvalidKey, since: now, by: "engine", evidence: h.evidence,
+	e.place(c.names[0], &c.holder, "", &hold{state: Revoked, verdict: InvalidKey, since: now, by: "engine", evidence: h.evidence, rule: h.rule,
 		why: causeOf(Verdict{Kind: InvalidKey, Evidence: h.evidence}) + ", three times on requests that another key served"}, now)
 }
 
@@ -370,20 +370,20 @@ func (e *Engine) Tested(name string, v Verdict) {
 	old := h.all.hold
 	switch v.Kind {
 	case InvalidKey:
-		e.place(k, h, "", &hold{state: Revoked, verdict: InvalidKey, since: now, by: "engine", evidence: old.evidence,
+		e.place(k, h, "", &hold{state: Revoked, verdict: InvalidKey, since: now, by: "engine", evidence: old.evidence, rule: old.rule,
 			why: fmt.Sprintf("%s, confirmed by a test call", causeOf(Verdict{Kind: InvalidKey, Evidence: old.evidence}))}, now)
 	case UpstreamFault, ClientError:
 		// It tells nothing of the key: three rejections in a row decide.
 		old.why = "rejected, and the test call tells nothing: " + causeOf(v)
 		return
 	case QuotaExhausted:
-		e.place(k, h, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, by: "engine", evidence: v.Evidence,
+		e.place(k, h, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, by: "engine", evidence: v.Evidence, rule: v.Rule,
 			why: causeOf(v), wait: firstMoney, trialAt: now.Add(firstMoney)}, now)
 	default:
 		h.all.lift()
 		if old.part != "" {
 			e.place(k, &k.cred.holder, old.part, &hold{state: Cooling, verdict: PermissionDenied, since: now, until: now.Add(permitted), by: "engine",
-				evidence: old.evidence, why: "rejected for " + old.part + ", though the key is valid"}, now)
+				evidence: old.evidence, rule: old.rule, why: "rejected for " + old.part + ", though the key is valid"}, now)
 		}
 		e.emit(Event{At: now, Kind: EventRecovered, Key: k.Name, State: Active, Text: "valid after all: the test call succeeded"})
 		e.touched(h, now)
@@ -402,7 +402,7 @@ func (e *Engine) permissionDenied(l *Lease, v Verdict, now time.Time) {
 // reject places a hold for an explicit rejection and begins the rotation that
 // follows from it.
 func (e *Engine) reject(l *Lease, v Verdict, h *holder, part string, hd *hold, now time.Time) {
-	hd.verdict, hd.since, hd.by, hd.evidence = v.Kind, now, "engine", v.Evidence
+	hd.verdict, hd.since, hd.by, hd.evidence, hd.rule = v.Kind, now, "engine", v.Evidence, v.Rule
 	e.place(l.key, h, part, hd, now)
 	if hd.until.IsZero() || hd.until.Sub(now) > pacing {
 		e.rotate(l.req, l.key, hd, v, now)

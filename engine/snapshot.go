@@ -23,9 +23,13 @@ type Snapshot struct {
 
 // ProxyStatus is the proxy as its clients see it.
 type ProxyStatus struct {
-	Listen   string `json:"listen"`
-	InFlight int    `json:"in_flight"`
-	Waiting  int    `json:"waiting"`
+	Listen string `json:"listen"`
+	// TLS is true where clients come in over https.
+	TLS bool `json:"tls"`
+	// AllowHosts are the names beside loopback's that clients may use.
+	AllowHosts []string `json:"allow_hosts"`
+	InFlight   int      `json:"in_flight"`
+	Waiting    int      `json:"waiting"`
 	// Requests counts client requests that reached a service.
 	Requests int64 `json:"requests"`
 	// ClientErrors counts requests that upstream found wrong (4xx verdict
@@ -39,6 +43,18 @@ type ProxyStatus struct {
 	// P95MS is the 95th percentile of the time to an answer's head over the
 	// last requests, in milliseconds; 0 is unknown.
 	P95MS float64 `json:"p95_ms"`
+	// AddedMS counts by how long requests took from the door until they had
+	// their first key, the body's way in and waiting in line included.
+	AddedMS *Histogram `json:"added_ms"`
+}
+
+// Histogram counts durations, in milliseconds.
+type Histogram struct {
+	// LE are the upper bounds of the buckets.
+	LE []float64 `json:"le"`
+	// Counts are those in each bucket alone; the last is of all beyond LE.
+	Counts []int64 `json:"counts"`
+	Sum    float64 `json:"sum"`
 }
 
 // The values of [ServiceStatus.Health].
@@ -56,6 +72,10 @@ type ServiceStatus struct {
 	Required bool   `json:"required"`
 	Planned  bool   `json:"planned"`
 	Provider string `json:"provider"`
+	// Kind is the built-in provider whose API it is.
+	Kind string `json:"kind"`
+	// TokenRef is where its clients' token is read from; "" lets anyone in.
+	TokenRef string `json:"token_ref"`
 	Strategy string `json:"strategy"`
 	// KeyInUse is the key that served last, or that would serve next; "" when
 	// no key is usable.
@@ -78,6 +98,8 @@ type ServiceStatus struct {
 	DownSince *time.Time `json:"down_since"`
 	// FirstBack is when the first key is expected back; nil if unknown.
 	FirstBack *time.Time `json:"first_back"`
+	// AddedMS is as in [ProxyStatus]; nil where no proxy serves it.
+	AddedMS *Histogram `json:"added_ms"`
 	// Refused counts requests answered with "no usable key" since DownSince.
 	Refused int64         `json:"refused"`
 	Limits  []LimitStatus `json:"limits"`
@@ -92,16 +114,18 @@ type ServiceStatus struct {
 
 // KeyStatus is one key at one moment.
 type KeyStatus struct {
-	Name        string     `json:"name"`
-	Provider    string     `json:"provider"`
-	Account     string     `json:"account"`
-	Fingerprint string     `json:"fingerprint"`
-	Ref         string     `json:"ref"`
-	State       State      `json:"state"`
-	Reason      string     `json:"reason"`
-	Since       *time.Time `json:"since"`
-	Until       *time.Time `json:"until"`
-	Draining    bool       `json:"draining"`
+	Name        string `json:"name"`
+	Provider    string `json:"provider"`
+	Account     string `json:"account"`
+	Fingerprint string `json:"fingerprint"`
+	// Host is where its requests go.
+	Host     string     `json:"host"`
+	Ref      string     `json:"ref"`
+	State    State      `json:"state"`
+	Reason   string     `json:"reason"`
+	Since    *time.Time `json:"since"`
+	Until    *time.Time `json:"until"`
+	Draining bool       `json:"draining"`
 	// Trial is true while a held key may serve, or is serving, one trial.
 	Trial        bool       `json:"trial"`
 	Scopes       []string   `json:"scopes"`
@@ -169,9 +193,11 @@ type HoldStatus struct {
 	Since   time.Time  `json:"since"`
 	Until   *time.Time `json:"until"`
 	// TrialAt is when one live request may try the key again.
-	TrialAt  *time.Time `json:"trial_at,omitempty"`
-	By       string     `json:"by"`
-	Evidence Evidence   `json:"evidence"`
+	TrialAt *time.Time `json:"trial_at,omitempty"`
+	By      string     `json:"by"`
+	// Rule says how the answer was read that placed it; "" for an operator's.
+	Rule     string   `json:"rule"`
+	Evidence Evidence `json:"evidence"`
 }
 
 // LimitStatus is one limit and how it stands.

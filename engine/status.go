@@ -39,14 +39,14 @@ func (e *Engine) Snapshot() Snapshot {
 
 func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 	st := ServiceStatus{Name: s.Name, Project: s.Project, Purpose: s.Purpose, Required: s.Required, Planned: s.Planned,
-		Strategy: firstOf(s.Strategy, RoundRobin), Keys: append([]string{}, s.Keys...), Fallback: append([]string{}, s.Fallback...),
+		Strategy: firstOf(s.Strategy, RoundRobin), TokenRef: s.TokenRef, Keys: append([]string{}, s.Keys...), Fallback: append([]string{}, s.Fallback...),
 		Usable: s.usable, InFlight: s.inFlight, Waiting: len(s.queue), Requests: s.requests, Failures: s.failures, Verdicts: s.verdicts, Rotations: s.rotations,
 		LastRotation: e.told(s.last, now), DownSince: timePtr(s.downSince), Refused: s.refused, Limits: limits(s.books, "service", now),
 		PerMin: s.rate.PerSecond(now) * 60, Series: s.series.list(buckets, now), Failed: s.failed.list(buckets, now), BucketS: bucketLength.Seconds()}
 	held, incident := 0, false
 	first := int64(never)
 	s.all(func(m *member) {
-		st.Provider = m.key.Provider
+		st.Provider, st.Kind = m.key.Provider, m.key.Kind
 		at := m.readyAt
 		if h := m.key.cred.partHold(s.model, s.scope, now); h != nil {
 			at = max(at, h.readyAt())
@@ -85,7 +85,7 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 
 func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
 	c := k.cred
-	st := KeyStatus{Name: k.Name, Provider: k.Provider, Account: k.Account, Fingerprint: c.fingerprint, Ref: k.Ref, Draining: k.draining,
+	st := KeyStatus{Name: k.Name, Provider: k.Provider, Account: k.Account, Fingerprint: c.fingerprint, Host: host(k.BaseURL), Ref: k.Ref, Draining: k.draining,
 		Scopes: append([]string{}, k.Scopes...), InFlight: c.inFlight, Requests: c.requests, Failures: c.verdicts.Failed(),
 		RateLimited: c.verdicts.RateLimited, Verdicts: c.verdicts, LastFailure: timePtr(c.lastFailure), InputTokens: c.usage.Input,
 		OutputTokens: c.usage.Output, CachedTokens: c.usage.Cached, CostUSD: c.usage.CostUSD, Unpriced: c.unpriced, PerMin: c.rate.PerSecond(now) * 60,

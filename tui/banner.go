@@ -20,7 +20,11 @@ func (st *state) banners(room int) [][]span {
 	}
 	var paras []para
 	if age, old := st.scene.old(st.now); old {
-		paras = append(paras, line(say(red|bold, "▲ no news from the engine for "+short(age)+". "),
+		what := "▲ no news from the engine for " + short(age) + ". "
+		if st.scene.gone {
+			what = "▲ keywheel has not answered for " + short(age) + ": it is asked again and again. "
+		}
+		paras = append(paras, line(say(red|bold, what),
 			say(plain, "What you see is from "+st.scene.snap.At.In(st.zone).Format("15:04:05")+"; traffic may be affected.")))
 	}
 	if s, more := st.worst(rankDown); s != nil && (s.Refused > 0 || s.DownSince == nil || st.now.Sub(*s.DownSince) >= passing) {

@@ -127,7 +127,12 @@ func (m *Model) take(msg fetchedMsg) {
 		}
 	}
 	if msg.scene == nil {
-		return // what was seen last stays, and its age shows
+		if m.scene != nil && !m.scene.gone { // what was seen last stays, and its age shows
+			last := *m.scene
+			last.gone = true
+			m.scene = &last
+		}
+		return
 	}
 	m.scene = msg.scene
 	if m.now.Before(msg.scene.snap.At) {

@@ -11,6 +11,8 @@ import (
 // scene is a snapshot with what the views need of it worked out once, where
 // it is fetched and not where it is drawn.
 type scene struct {
+	// gone is true when the engine has not answered since.
+	gone     bool
 	snap     engine.Snapshot
 	services []service
 	byName   map[string]*service
@@ -142,9 +144,9 @@ func (s *service) inTurn() bool {
 	return s.Strategy != engine.Failover && s.Pinned == "" && s.Usable > 1
 }
 
-// old reports how long ago the snapshot was taken when that is too long ago to
-// call it live.
+// old reports how long ago the snapshot was taken when the engine does not
+// answer, or when that is too long ago to call it live.
 func (sc *scene) old(now time.Time) (time.Duration, bool) {
 	age := now.Sub(sc.snap.At)
-	return age, age > 3*time.Second
+	return age, sc.gone || age > 3*time.Second
 }

@@ -364,13 +364,24 @@ func TestAnEngineThatIsGoneLeavesWhatWasSeen(t *testing.T) {
 	t.Parallel()
 	m, src := monitor(t, 80, 24, healthy(), quiet(), noColour)
 	src.snap = engine.Snapshot{}
+	m.Update(fetch(src, m.seq)())
+	if v := m.View(); strings.Contains(v, "live") {
+		t.Errorf("it is called live all the same:\n%s", v)
+	}
 	m.Update(tickMsg(noon.Add(12 * time.Second)))
 	m.Update(fetch(src, m.seq)())
 	v := m.View()
-	for _, want := range []string{"no news from the engine for 12s", "openrouter"} {
+	for _, want := range []string{"keywheel has not answered for 12s", "no news for 12s", "openrouter"} {
 		if !strings.Contains(v, want) {
 			t.Errorf("%q is not on the screen:\n%s", want, v)
 		}
+	}
+	src.snap = healthy()
+	src.snap.At = noon.Add(13 * time.Second)
+	m.Update(tickMsg(noon.Add(13 * time.Second)))
+	m.Update(fetch(src, m.seq)())
+	if v := m.View(); !strings.Contains(v, "live") {
+		t.Errorf("it is back and not called live:\n%s", v)
 	}
 }
 

@@ -73,11 +73,8 @@ func actionCommands(f *flags) []*cobra.Command {
 				if err != nil {
 					return err
 				}
-				for _, sv := range s.Services {
-					if sv.Name == a.Key && !hasKey(s, a.Key) {
-						a.Service, a.Key = a.Key, ""
-						break
-					}
+				if keyOf(s, a.Key) == nil && serviceOf(s, a.Key) != nil {
+					a.Service, a.Key = a.Key, ""
 				}
 			}
 			r, err := client.Do(c.Context(), a)
@@ -99,13 +96,4 @@ func actionCommands(f *flags) []*cobra.Command {
 		list = append(list, c)
 	}
 	return list
-}
-
-func hasKey(s engine.Snapshot, name string) bool {
-	for _, k := range s.Keys {
-		if k.Name == name {
-			return true
-		}
-	}
-	return false
 }

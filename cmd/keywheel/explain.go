@@ -37,9 +37,7 @@ func explainCommand() *cobra.Command {
 			a.Method, a.Path, a.Model = method, path, model
 			x := p.Explain(a)
 			if asJSON {
-				e := json.NewEncoder(os.Stdout)
-				e.SetIndent("", "  ")
-				return e.Encode(x)
+				return printJSON(x)
 			}
 			text, err := json.Marshal(x)
 			if err != nil {
@@ -109,7 +107,7 @@ func testCommand(f *flags) *cobra.Command {
 				}
 			}
 			for _, n := range names {
-				if !hasKey(e.Snapshot(), n) {
+				if keyOf(e.Snapshot(), n) == nil {
 					return &engine.NotFoundError{What: "key", Name: n}
 				}
 			}

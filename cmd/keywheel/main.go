@@ -88,9 +88,10 @@ monitor on your config.`,
 	p.StringVar(&f.listen, "listen", "", "where clients come in, host:port (default 127.0.0.1:5399)")
 	p.StringVar(&f.socket, "socket", "", "the control socket (default: $KEYWHEEL_SOCKET, else found)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(demoCommand(f), serveCommand(f), statusCommand(f), eventsCommand(f), checkCommand(f), initCommand(f), importCommand(), attachCommand(f), explainCommand(), testCommand(f))
+	root.AddCommand(demoCommand(f), serveCommand(f), statusCommand(f), eventsCommand(f), checkCommand(f), initCommand(f), importCommand(), attachCommand(f), explainCommand(), testCommand(f), whichCommand(f), whyCommand(f), envCommand(f), mapCommand(f))
 	root.AddCommand(actionCommands(f)...)
 	for _, c := range root.Commands() {
+		completeNames(f, c)
 		if args := c.Args; args != nil {
 			c.Args = func(c *cobra.Command, a []string) error {
 				if err := args(c, a); err != nil {

@@ -62,6 +62,11 @@ func TestScripts(t *testing.T) {
 				}
 				ts.Fatalf("no instance within 10 s")
 			},
+			// today puts the day into a file, for DATE.
+			"today": func(ts *testscript.TestScript, _ bool, args []string) {
+				text := strings.ReplaceAll(ts.ReadFile(args[0]), "DATE", time.Now().Format(time.DateOnly))
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+			},
 			// terminate sends SIGTERM to everything that runs in the background.
 			"terminate": func(ts *testscript.TestScript, _ bool, _ []string) {
 				for _, c := range ts.BackgroundCmds() {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -30,9 +29,7 @@ func statusCommand(f *flags) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				e := json.NewEncoder(os.Stdout)
-				e.SetIndent("", "  ")
-				err = e.Encode(s)
+				err = printJSON(s)
 			} else {
 				err = printStatus(os.Stdout, s)
 			}
@@ -104,11 +101,7 @@ func printStatus(w io.Writer, s engine.Snapshot) error {
 		if k.Until != nil {
 			why += ", until " + k.Until.Local().Format(time.DateTime)
 		}
-		name := k.Name
-		if len(k.Fingerprint) >= 4 {
-			name += " ·" + k.Fingerprint[:4]
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", name, state, k.Provider, k.Requests, k.Failures, strings.Join(k.Services, ", "), why)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", named(k.Name, k.Fingerprint), state, k.Provider, k.Requests, k.Failures, strings.Join(k.Services, ", "), why)
 	}
 	return t.Flush()
 }
@@ -118,51 +111,4 @@ func orNone(key string) string {
 		return "none usable"
 	}
 	return key
-}
-
-func eventsCommand(f *flags) *cobra.Command {
-	var asJSON, follow bool
-	c := &cobra.Command{
-		Use:   "events",
-		Short: "What happened and why, the oldest first",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := f.client()
-			if err != nil {
-				return err
-			}
-			after := uint64(0)
-			for {
-				list, err := client.Events(c.Context(), after)
-				if err != nil {
-					return err
-				}
-				for _, ev := range list {
-					after = ev.Seq
-					if asJSON {
-						if err := json.NewEncoder(os.Stdout).Encode(ev); err != nil {
-							return err
-						}
-						continue
-					}
-					subject := ev.Service
-					if subject == "" {
-						subject = ev.Key
-					}
-					fmt.Printf("%s  %-12s  %-16s  %s  (by %s)\n", ev.At.Local().Format(time.DateTime), ev.Kind, subject, ev.Text, ev.By)
-				}
-				if !follow {
-					return nil
-				}
-				select {
-				case <-time.After(250 * time.Millisecond):
-				case <-c.Context().Done():
-					return nil
-				}
-			}
-		},
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
-	c.Flags().BoolVar(&follow, "follow", false, "go on as things happen")
-	return c
 }

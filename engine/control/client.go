@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"syscall"
 	"time"
 
@@ -19,6 +20,8 @@ import (
 type Client struct {
 	socket string
 	http   http.Client
+	// stream has no end to its patience with an answer's body.
+	stream http.Client
 }
 
 // NewClient makes a client of the instance behind a socket. It connects with
@@ -27,7 +30,43 @@ func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", socket)
 	}
-	return &Client{socket: socket, http: http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dial}}}
+	way := &http.Transport{DialContext: dial}
+	return &Client{socket: socket, http: http.Client{Timeout: 10 * time.Second, Transport: way}, stream: http.Client{Transport: way}}
+}
+
+// Socket is where the instance answers.
+func (c *Client) Socket() string { return c.socket }
+
+// UnreachableError says that no keywheel answers on a socket.
+type UnreachableError struct {
+	Socket string
+	// Why is in plain words: "keywheel is not running".
+	Why string
+	// Refused is true when nothing can have come of what was asked.
+	Refused bool
+}
+
+func (err *UnreachableError) Error() string {
+	return fmt.Sprintf("%s (%s). `keywheel serve` starts it", err.Why, err.Socket)
+}
+
+// unreachable says why a call got no answer.
+func (c *Client) unreachable(err error) error {
+	u := &UnreachableError{Socket: c.socket, Why: "keywheel broke off before it answered"}
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		u.Why, u.Refused = "keywheel is not running", true
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("the keywheel behind %s is another user's: only its owner may use it", c.socket)
+	case errors.As(err, &op) && op.Op == "dial":
+		u.Why, u.Refused = "keywheel cannot be reached", true
+	case os.IsTimeout(err):
+		u.Why = "keywheel does not answer"
+	}
+	return u
 }
 
 // Snapshot asks for everything there is to see now.
@@ -50,6 +89,13 @@ func (c *Client) Do(ctx context.Context, a engine.Action) (r engine.Result, err 
 		return r, err
 	}
 	err = c.call(ctx, http.MethodPost, "/v1/actions", body, &r)
+	var gone *UnreachableError
+	if errors.As(err, &gone) {
+		if gone.Refused {
+			return r, fmt.Errorf("not done: %w", err)
+		}
+		return r, fmt.Errorf("nobody knows whether it was done: %w", err)
+	}
 	return r, err
 }
 
@@ -59,23 +105,25 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, int
 		return err
 	}
 	res, err := c.http.Do(req)
-	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("not done: keywheel is not running, nothing answers on %s", c.socket)
-	}
 	if err != nil {
-		return fmt.Errorf("no keywheel answers on %s: %w", c.socket, err)
+		return c.unreachable(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 256<<20))
 	if err != nil {
-		return err
+		return c.unreachable(err)
 	}
 	if res.StatusCode != http.StatusOK {
-		var f failure
-		if json.Unmarshal(text, &f) != nil || f.Error == "" {
-			return fmt.Errorf("keywheel answered %s", res.Status)
-		}
-		return errors.New(f.Error)
+		return refusal(res, text)
 	}
 	return json.Unmarshal(text, into)
+}
+
+// refusal is what an answer other than 200 says.
+func refusal(res *http.Response, text []byte) error {
+	var f failure
+	if json.Unmarshal(text, &f) != nil || f.Error == "" {
+		return fmt.Errorf("keywheel answered %s", res.Status)
+	}
+	return errors.New(f.Error)
 }

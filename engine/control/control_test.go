@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,14 @@ func (s *source) Events(after uint64) []engine.Event {
 		return nil
 	}
 	return []engine.Event{{Seq: 2, Kind: engine.EventDown, Text: "down"}}
+}
+
+func (s *source) Wait(ctx context.Context, after uint64) ([]engine.Event, error) {
+	if list := s.Events(after); len(list) > 0 {
+		return list, nil
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 func (s *source) Do(a engine.Action) (engine.Result, error) {
@@ -109,6 +118,31 @@ func TestWhatTheSocketDoesNotTake(t *testing.T) {
 	}
 	if len(src.actions) > 0 {
 		t.Errorf("carried out %+v", src.actions)
+	}
+}
+
+func TestOnlyTheOwnerAndRootEnter(t *testing.T) {
+	t.Parallel()
+	h := guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	for _, c := range []struct {
+		name   string
+		peer   any
+		status int
+	}{
+		{"the owner", peerInfo{uid: os.Getuid()}, 200},
+		{"root", peerInfo{uid: 0}, 200},
+		{"a system that does not tell", peerInfo{uid: -1}, 200},
+		{"another", peerInfo{uid: os.Getuid() + 1}, 403},
+		{"one who could not be asked", peerInfo{uid: os.Getuid(), err: errors.New("no")}, 403},
+		{"nobody", nil, 403},
+	} {
+		for _, path := range []string{"/v1/snapshot", "/v1/events", "/metrics"} {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			if h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), peerKey{}, c.peer))); w.Code != c.status {
+				t.Errorf("%s on %s: %d, want %d", c.name, path, w.Code, c.status)
+			}
+		}
 	}
 }
 

@@ -19,6 +19,9 @@ import (
 type Source interface {
 	Snapshot() engine.Snapshot
 	Events(after uint64) []engine.Event
+	// Wait returns the events after a sequence number as soon as there is one,
+	// or ctx's error.
+	Wait(ctx context.Context, after uint64) ([]engine.Event, error)
 	Do(engine.Action) (engine.Result, error)
 }
 
@@ -27,19 +30,35 @@ type Server struct {
 	source Source
 	http   http.Server
 	done   chan struct{}
+	// stop ends the requests that last.
+	stop context.CancelFunc
+	// streams holds one place for each stream.
+	streams chan struct{}
+	// patience is how long a client may take to read what is sent to it.
+	patience time.Duration
 }
 
+// readPatience is the patience of a [Server].
+const readPatience = 10 * time.Second
+
 // Serve begins to serve on l. [Server.Close] ends it.
-func Serve(l net.Listener, s Source) *Server {
-	srv := &Server{source: s, done: make(chan struct{})}
+func Serve(l net.Listener, s Source) *Server { return serveTo(l, s, readPatience) }
+
+func serveTo(l net.Listener, s Source, patience time.Duration) *Server {
+	ctx, stop := context.WithCancel(context.Background())
+	srv := &Server{source: s, done: make(chan struct{}), stop: stop, streams: make(chan struct{}, maxStreams), patience: patience}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/snapshot", srv.snapshot)
 	mux.HandleFunc("GET /v1/events", srv.events)
 	mux.HandleFunc("POST /v1/actions", srv.actions)
+	mux.Handle("GET /metrics", metricsHandler(s))
 	srv.http = http.Server{
-		Handler:           mux,
+		Handler:           guard(mux),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second, // a stream has its own
+		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			uid, err := peer(c)
@@ -53,9 +72,19 @@ func Serve(l net.Listener, s Source) *Server {
 	return srv
 }
 
+// closing is how long the requests under way may take when a server is closed.
+// Streams end at once.
+const closing = time.Second
+
 // Close ends the server and waits for it.
 func (s *Server) Close() error {
-	err := s.http.Close()
+	s.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = s.http.Close()
+	}
 	<-s.done
 	return err
 }
@@ -67,43 +96,57 @@ type peerInfo struct {
 	err error
 }
 
-// let tells who is at the other end, and refuses all but the owner and root.
-func let(w http.ResponseWriter, r *http.Request) (who string, ok bool) {
-	p, _ := r.Context().Value(peerKey{}).(peerInfo)
-	if p.err != nil || p.uid >= 0 && p.uid != os.Getuid() && p.uid != 0 {
-		fail(w, http.StatusForbidden, errors.New("only the owner of this keywheel may use its socket"))
-		return "", false
+// mayEnter reports whether the peer is the owner or root; where the system
+// does not tell, the socket's permissions have let it in.
+func (p peerInfo) mayEnter() bool {
+	return p.err == nil && (p.uid < 0 || p.uid == os.Getuid() || p.uid == 0)
+}
+
+// name is who the peer is, for people.
+func (p peerInfo) name() string {
+	if p.uid < 0 {
+		return "operator"
 	}
-	who = "operator"
-	if p.uid >= 0 {
-		who = "uid " + strconv.Itoa(p.uid)
-		if u, err := user.LookupId(strconv.Itoa(p.uid)); err == nil {
-			who = u.Username
+	if u, err := user.LookupId(strconv.Itoa(p.uid)); err == nil {
+		return u.Username
+	}
+	return "uid " + strconv.Itoa(p.uid)
+}
+
+func peerOf(r *http.Request) peerInfo {
+	p, ok := r.Context().Value(peerKey{}).(peerInfo)
+	if !ok {
+		p.err = errors.New("nobody knows who it is")
+	}
+	return p
+}
+
+// guard refuses all but the owner and root, whatever they ask for.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !peerOf(r).mayEnter() {
+			fail(w, http.StatusForbidden, errors.New("only the owner of this keywheel may use its socket"))
+			return
 		}
-	}
-	return who, true
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) {
-	if who, ok := let(w, r); ok {
-		snap := s.source.Snapshot()
-		snap.You = who
-		reply(w, http.StatusOK, snap)
-	}
+	snap := s.source.Snapshot()
+	snap.You = peerOf(r).name()
+	reply(w, http.StatusOK, snap)
 }
 
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	if _, ok := let(w, r); !ok {
+	after, err := afterOf(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err)
 		return
 	}
-	after := uint64(0)
-	if text := r.URL.Query().Get("after"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			fail(w, http.StatusBadRequest, fmt.Errorf("after: %q is not a sequence number", text))
-			return
-		}
-		after = n
+	if wantsStream(r) {
+		s.stream(w, r, after)
+		return
 	}
 	list := s.source.Events(after)
 	if list == nil {
@@ -113,10 +156,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
-	who, ok := let(w, r)
-	if !ok {
-		return
-	}
 	var a engine.Action
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
 	d.DisallowUnknownFields()
@@ -124,7 +163,7 @@ func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, fmt.Errorf("not an action: %w", err))
 		return
 	}
-	a.By = who
+	a.By = peerOf(r).name()
 	result, err := s.source.Do(a)
 	if err != nil {
 		fail(w, http.StatusConflict, err)

@@ -36,6 +36,7 @@ type Options struct {
 
 // Node is a running keywheel. It is what the monitor watches and steers.
 type Node struct {
+	config  *config.Config
 	engine  *engine.Engine
 	proxy   *proxy.Proxy
 	money   *money
@@ -92,7 +93,7 @@ func Start(o Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	n := &Node{engine: e, proxy: p, log: log, addr: l.Addr().String(), served: make(chan error, 1)}
+	n := &Node{config: cfg, engine: e, proxy: p, log: log, addr: l.Addr().String(), served: make(chan error, 1)}
 	n.money = newMoney(keys, p.Balance, e.Snapshot, e.Funded)
 	if o.Socket != nil {
 		cl, err := listenControl(o.Socket, n.addr)
@@ -150,13 +151,19 @@ func (n *Node) Failed() <-chan error { return n.served }
 // Snapshot is everything there is to see now.
 func (n *Node) Snapshot() engine.Snapshot {
 	s := n.engine.Snapshot()
-	s.Proxy.Listen = n.addr
-	s.Proxy.ClientErrors += n.proxy.Refusals()
+	describe(&s, n.config, n.addr)
+	n.proxy.FillIn(&s)
 	return s
 }
 
 // Events are those after a sequence number, the oldest first.
 func (n *Node) Events(after uint64) []engine.Event { return n.engine.Events(after) }
+
+// Wait returns the events after a sequence number as soon as there is one, or
+// ctx's error.
+func (n *Node) Wait(ctx context.Context, after uint64) ([]engine.Event, error) {
+	return n.engine.Wait(ctx, after)
+}
 
 // Do carries out an operator's action.
 func (n *Node) Do(a engine.Action) (engine.Result, error) { return n.engine.Do(a) }

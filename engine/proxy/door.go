@@ -69,6 +69,7 @@ type served struct {
 	allow    []allowed
 	upstream []string // scheme://host of its keys
 	bases    []string // paths of their base URLs
+	added    added
 }
 
 // allowed is one entry of a service's `allow`.
@@ -164,9 +165,6 @@ func New(e *engine.Engine, o Options) (*Proxy, error) {
 // Drain makes the proxy refuse new requests; those under way finish.
 func (p *Proxy) Drain() { p.draining.Store(true) }
 
-// Refusals is how many requests were turned away at the door.
-func (p *Proxy) Refusals() int64 { return p.refused.Load() }
-
 // Server is an http.Server for the proxy, with the bounds that keep a bad client
 // from taking more than its share. The caller sets its ErrorLog and serves it.
 func (p *Proxy) Server() *http.Server {
@@ -182,6 +180,7 @@ func (p *Proxy) Server() *http.Server {
 type visit struct {
 	w       http.ResponseWriter
 	r       *http.Request
+	at      time.Duration // of its arrival, from the proxy's start on
 	id      string
 	service *served
 	path    string // percent-encoded, behind the service's name
@@ -193,7 +192,7 @@ type visit struct {
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := &visit{w: w, r: r, id: requestID(), query: r.URL.RawQuery}
+	v := &visit{w: w, r: r, at: time.Since(p.started), id: requestID(), query: r.URL.RawQuery}
 	defer func() { // also when a broken stream panics
 		if v.body != nil {
 			v.body.drop()
@@ -384,7 +383,8 @@ func (p *Proxy) pass(v *visit) {
 		er.Patience = listPatience
 	}
 	er.InputTokens, er.MaxOutput = v.body.size/4, v.top.maxOutput
-	o := &outgoing{method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), extra: s.Headers, body: v.body}
+	o := &outgoing{method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), extra: s.Headers, body: v.body,
+		arrived: p.started.Add(v.at), added: &s.added}
 	for name, values := range r.Header {
 		o.header[name] = values
 	}

@@ -123,6 +123,9 @@ type outgoing struct {
 	place, auth string
 	key         string // the last attempt's, by name
 	body        *body
+	// added counts the time since the request arrived; nil does not.
+	added   *added
+	arrived time.Time
 	// trailer is filled when the client's body has been read.
 	trailer http.Header
 }
@@ -196,6 +199,9 @@ func (s *sender) send(ctx context.Context, r *engine.Request, o *outgoing) (*htt
 func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, lease *engine.Lease) (res *http.Response, again bool, err error) {
 	key := lease.Key()
 	o.key = key.Name
+	if o.added != nil && r.Attempts() == 1 {
+		o.added.observe(lease.At().Sub(o.arrived))
+	}
 	t, err := s.target(key)
 	if err != nil {
 		if lease.Judge(provider.Lost(o.method, r.Path, err.Error())) {

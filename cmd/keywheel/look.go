@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"keywheel/engine"
+	"keywheel/engine/control"
+	"keywheel/engine/node"
+)
+
+// look is what the running instance shows; where none runs, or --config names a
+// file, what the configuration says. from tells which.
+func (f *flags) look(ctx context.Context) (s engine.Snapshot, from string, err error) {
+	if f.config == "" {
+		client, err := f.client()
+		if err == nil {
+			s, err = client.Snapshot(ctx)
+		}
+		var none *control.NoInstanceError
+		var gone *control.UnreachableError
+		switch {
+		case err == nil:
+			return s, "the running keywheel on " + client.Socket(), nil
+		case f.socket != "" || !errors.As(err, &none) && !errors.As(err, &gone):
+			return s, "", err
+		}
+	}
+	cfg, err := f.load()
+	if err != nil {
+		return s, "", err
+	}
+	from = "the environment"
+	if cfg.Path != "" {
+		from = cfg.Path
+	}
+	s, err = node.Look(cfg)
+	return s, from, err
+}
+
+// keyOf finds a key by name.
+func keyOf(s engine.Snapshot, name string) *engine.KeyStatus {
+	for i := range s.Keys {
+		if s.Keys[i].Name == name {
+			return &s.Keys[i]
+		}
+	}
+	return nil
+}
+
+// serviceOf finds a service by name.
+func serviceOf(s engine.Snapshot, name string) *engine.ServiceStatus {
+	for i := range s.Services {
+		if s.Services[i].Name == name {
+			return &s.Services[i]
+		}
+	}
+	return nil
+}
+
+// printJSON prints a verb's JSON form.
+func printJSON(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// tellFrom says on stderr where the data came from.
+func tellFrom(from string) { fmt.Fprintln(os.Stderr, "keywheel: from", from) }
