@@ -29,42 +29,34 @@ func (j *Journal) run() {
 	ctx := context.Background()
 	purge := time.NewTimer(time.Second) // a start has better to do
 	defer purge.Stop()
-	for {
+	for closing := false; !closing; {
 		pause := gather
 		select {
 		case <-j.urgent:
 			pause = 0
 		case <-j.news:
+			if j.waiting() >= maxBatch {
+				pause = 0
+			}
 		case <-purge.C:
 			more, err := j.w.purge(ctx, j.keep, time.Now())
-			switch {
-			case err != nil:
+			purge.Reset(purgeEvery)
+			if err != nil {
 				j.told(explain(j.path, err))
-				purge.Reset(purgeEvery)
-			case more:
+			} else if more {
 				purge.Reset(purgeRest)
-			default:
-				purge.Reset(purgeEvery)
 			}
 			continue
 		case <-j.closing:
 		}
-		for {
-			if closing := j.rest(pause); closing {
-				for more := true; more; {
-					more = j.flush(ctx) == nil && !j.idle()
-				}
-				return
-			}
-			err := j.flush(ctx)
-			if err == nil && j.idle() {
-				break
-			}
-			if pause = 0; err != nil {
-				time.Sleep(breath)
-				pause = retry
-			}
+		for closing = j.rest(pause); !closing && j.flush(ctx) != nil; closing = j.rest(retry) {
+			time.Sleep(breath)
 		}
+		if j.waiting() > 0 {
+			signal(j.news)
+		}
+	}
+	for j.waiting() > 0 && j.flush(ctx) == nil {
 	}
 }
 
@@ -86,10 +78,11 @@ func (j *Journal) rest(pause time.Duration) (closing bool) {
 	}
 }
 
-func (j *Journal) idle() bool {
+// waiting is how many entries are not on disk.
+func (j *Journal) waiting() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.entries() == 0
+	return j.entries()
 }
 
 // flush writes what there is: first, and apart, what must stand, so that
