@@ -307,7 +307,7 @@ func (j *Journal) shut() {
 	if err := j.w.close(); err != nil && j.closeErr == nil {
 		j.closeErr = explain(j.path, err)
 	}
-	_ = j.lock.Close()
+	unlock(j.lock)
 	close(j.done)
 }
 

@@ -46,7 +46,7 @@ func Open(path string, o Options) (*Journal, error) {
 		return nil, err
 	}
 	if err := j.open(context.Background(), path); err != nil {
-		_ = j.lock.Close()
+		unlock(j.lock)
 		return nil, explain(path, err)
 	}
 	go j.run()
@@ -159,6 +159,13 @@ func lock(path string) (*os.File, error) {
 		return nil, explain(path, err)
 	}
 	return f, nil
+}
+
+// unlock gives the journal free, even if a child that is just being started
+// still has the lock's descriptor.
+func unlock(f *os.File) {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	_ = f.Close()
 }
 
 // dsn is a connection to the file. An immutable one takes no locks and makes no
