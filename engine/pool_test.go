@@ -40,7 +40,7 @@ func (u *upstream) take(now time.Time) bool {
 // told is what the provider's headers say after a request.
 func (u *upstream) told(now time.Time) []quota.Told {
 	t := quota.Told{Unit: quota.Requests, Name: "requests", Window: time.Minute, Amount: u.depth, Remaining: float64(int(u.level)),
-		Reset: time.Duration((u.depth - u.level) / u.rate * float64(time.Second)).Truncate(time.Millisecond)}
+		Reset: time.Duration((u.depth - float64(int(u.level))) / u.rate * float64(time.Second)).Truncate(time.Millisecond)}
 	if u.window {
 		t.Amount, t.Reset = u.rate, time.Second-now.Sub(u.at)
 	}
@@ -129,6 +129,7 @@ func (p pool) run(t *testing.T) (s score, e *Engine) {
 				}
 				if p.known == "headers" {
 					v.Told = told
+					v.RetryAfter = 20*time.Millisecond
 				}
 				if l.Judge(v) {
 					continue
