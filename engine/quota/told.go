@@ -26,6 +26,11 @@ type hearsay struct {
 	// slowest and fastest bound the rate at which the limit refills: each
 	// telling of what is missing and how long until it is whole bounds it.
 	slowest, fastest float64
+	// even bounds it if what is missing is told in whole numbers and the time
+	// to the reset is that of the whole number; uneven is set once tellings
+	// contradict that.
+	even   [2]float64
+	uneven bool
 	// anchor is the telling that the next ones are compared with to see whether
 	// the end stands still; votes above 0 say it does.
 	anchor anchor
@@ -149,7 +154,7 @@ func (b *Book) resize(amount float64) {
 		c.used = max(c.used+amount-c.amount, 0)
 		c.amount = amount
 	}
-	b.slowest, b.fastest = 0, 0
+	b.slowest, b.fastest, b.even, b.uneven = 0, 0, [2]float64{}, false
 	b.describe()
 }
 
@@ -173,6 +178,13 @@ func (b *Book) window(t Told, missing float64, now time.Time) {
 		b.slowest, b.fastest = lo, hi
 	}
 	b.slowest, b.fastest = max(b.slowest, lo), min(b.fastest, hi)
+	if exact := missing / (t.Reset + grain).Seconds(); !b.uneven {
+		if b.even[1] == 0 {
+			b.even = [2]float64{exact, hi}
+		}
+		b.even = [2]float64{max(b.even[0], exact), min(b.even[1], hi)}
+		b.uneven = b.even[0] > b.even[1]
+	}
 	declared := 0.0
 	if t.Window > 0 {
 		declared = c.depth / t.Window.Seconds()
@@ -180,6 +192,8 @@ func (b *Book) window(t Told, missing float64, now time.Time) {
 	switch {
 	case declared >= b.slowest && declared <= b.fastest:
 		c.rate = declared
+	case !b.uneven:
+		c.rate = (b.even[0] + b.even[1]) / 2
 	case b.slowest > 0:
 		c.rate = (b.slowest + b.fastest) / 2
 	default:
