@@ -259,7 +259,7 @@ func (l *Lease) refusedBy(h *holder, v Verdict, pause time.Duration, now time.Ti
 		if b.learner != nil || !b.concerns(r) || b.Window == 0 || !b.isNamed(v.Limit) {
 			continue
 		}
-		known = b.Refused(v.RetryAfter, now) || known
+		known = b.Refused(r.est.of(b.Unit), v.RetryAfter, now) || known
 	}
 	if known || pause > longestPause {
 		return
@@ -267,13 +267,13 @@ func (l *Lease) refusedBy(h *holder, v Verdict, pause time.Duration, now time.Ti
 	i := slices.IndexFunc(h.books, func(b *book) bool { return b.learner != nil && b.Model == v.Model })
 	if i >= 0 {
 		b := h.books[i]
-		b.learner.Refused(pause, l.at, now)
+		b.learner.Refused(r.est.input+r.est.output, unitNamed(v.Limit), pause, l.at, now)
 		b.Book = b.learner.Book
 		return
 	}
 	// A refusal among few requests tells nothing of a rate.
-	if rate := h.accepted.PerSecond(now); h.accepted.Recent(now) >= fewest && len(h.books) < maxBooks {
-		learner := quota.NewLearner(v.Model, 0.95*rate, 0.95*h.tokens.PerSecond(now), now)
+	if rate := h.accepted.Pace(now); h.accepted.Recent(now) >= fewest && len(h.books) < maxBooks {
+		learner := quota.NewLearner(v.Model, 0.95*rate, 0.95*h.tokens.Pace(now), now)
 		h.books = append(h.books, &book{Book: learner.Book, learner: learner})
 	}
 }
@@ -281,15 +281,25 @@ func (l *Lease) refusedBy(h *holder, v Verdict, pause time.Duration, now time.Ti
 // isNamed reports whether a limit that an answer names, in the corpus's words,
 // may be the book's.
 func (b *book) isNamed(limit string) bool {
+	switch unitNamed(limit) {
+	case quota.Tokens:
+		return b.Unit == quota.Tokens || b.Unit == quota.Input || b.Unit == quota.Output
+	case quota.Requests:
+		return b.Unit == quota.Requests
+	default:
+		return b.Unit != quota.USD && !strings.Contains(limit, "concurren")
+	}
+}
+
+// unitNamed is the unit that an answer says was used up, "" if it does not.
+func unitNamed(limit string) quota.Unit {
 	switch {
 	case strings.Contains(limit, "token"):
-		return b.Unit == quota.Tokens || b.Unit == quota.Input || b.Unit == quota.Output
+		return quota.Tokens
 	case strings.Contains(limit, "request"):
-		return b.Unit == quota.Requests
-	case strings.Contains(limit, "concurren"):
-		return false
+		return quota.Requests
 	default:
-		return b.Unit != quota.USD
+		return ""
 	}
 }
 

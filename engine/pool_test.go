@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -15,13 +16,14 @@ import (
 
 // upstream is a provider's limit on one key, as the provider keeps it.
 type upstream struct {
-	rate, depth float64 // a bucket
+	rate, depth float64 // a bucket, of requests or of tokens
 	window      bool    // it counts in seconds of the clock instead
 	level       float64
 	at          time.Time
 }
 
-func (u *upstream) take(now time.Time) bool {
+// take takes n, or more than there can be when the bucket is full.
+func (u *upstream) take(n float64, now time.Time) bool {
 	if u.window {
 		if now.Truncate(time.Second).After(u.at) {
 			u.at, u.level = now.Truncate(time.Second), u.rate
@@ -30,10 +32,10 @@ func (u *upstream) take(now time.Time) bool {
 		u.level = min(u.level+now.Sub(u.at).Seconds()*u.rate, u.depth)
 		u.at = now
 	}
-	if u.level < 1-1e-9 {
+	if u.level < min(n, u.depth)-1e-9 {
 		return false
 	}
-	u.level--
+	u.level -= n
 	return true
 }
 
@@ -54,6 +56,10 @@ type pool struct {
 	// known says how their limits are known: "config", "headers" or nothing.
 	known  string
 	window bool
+	// tokens makes the limits such of tokens, for requests of 100 to 10,000;
+	// accounts, that many, have the limits of their keys together.
+	tokens   bool
+	accounts int
 	// from and to are what is measured of the run.
 	from, to time.Duration
 	seed     uint64
@@ -62,6 +68,7 @@ type pool struct {
 // score is what came of it.
 type score struct {
 	offered, served, refused, calls, limited int
+	work, possible                           float64       // tokens, or requests, served and asked for
 	waited                                   time.Duration // the longest
 }
 
@@ -74,9 +81,31 @@ func (p pool) run(t *testing.T) (s score, e *Engine) {
 	e = testEngine(t, len(p.rates), RoundRobin, func(c *Config) {
 		for i, rate := range p.rates {
 			total += rate
-			ups[c.Keys[i].Name] = &upstream{rate: rate, depth: 5, level: 5, at: start, window: p.window}
-			if p.known == "config" {
+			u := &upstream{rate: rate, depth: 5, window: p.window}
+			if p.tokens {
+				u.rate, u.depth = rate*meanTokens, 4*meanTokens
+			}
+			u.level, u.at = u.depth, start
+			ups[c.Keys[i].Name] = u
+			if p.accounts > 0 {
+				c.Keys[i].Account = fmt.Sprintf("a%d", i%p.accounts)
+				if a := ups[c.Keys[i].Account]; a != nil {
+					a.rate += u.rate
+					u = a
+				}
+				ups[c.Keys[i].Name], ups[c.Keys[i].Account] = u, u
+			}
+			if p.known == "config" && p.accounts > 0 {
+				if i < p.accounts {
+					c.Accounts = append(c.Accounts, Account{Provider: "p", Name: c.Keys[i].Account})
+				}
+				a := &c.Accounts[i%p.accounts]
+				a.Limits = []quota.Limit{{Unit: quota.Requests, Amount: 60 * u.rate, Window: time.Minute, Burst: 5, Source: "config"}}
+			} else if p.known == "config" {
 				l := quota.Limit{Unit: quota.Requests, Amount: 60 * rate, Window: time.Minute, Burst: 5, Source: "config"}
+				if p.tokens {
+					l.Unit, l.Amount, l.Burst = quota.Tokens, 60*u.rate, u.depth
+				}
 				if p.window {
 					l = quota.Limit{Unit: quota.Requests, Amount: rate, Window: time.Second, Source: "config"}
 				}
@@ -89,10 +118,20 @@ func (p pool) run(t *testing.T) (s score, e *Engine) {
 	var all sync.WaitGroup
 	for at := time.Duration(0); at < p.to; at += time.Duration(random.ExpFloat64() / (total * p.load) * float64(time.Second)) {
 		time.Sleep(time.Until(start.Add(at)))
+		prompt, answer := 0.0, 0.0
+		n := 1.0
+		if p.tokens {
+			prompt, answer = 90*math.Exp(random.Float64()*math.Log(100)), 10+random.Float64()*40
+			n = prompt + answer
+		}
+		if at >= p.from {
+			s.possible += n
+		}
 		all.Go(func() {
 			arrived := time.Now()
 			measured := time.Since(start) >= p.from
 			r := request()
+			r.InputTokens = int64(prompt)
 			for {
 				l, err := e.Acquire(context.Background(), r)
 				mu.Lock()
@@ -109,32 +148,37 @@ func (p pool) run(t *testing.T) (s score, e *Engine) {
 				}
 				now := time.Now()
 				counts := now.Sub(start) >= p.from && now.Sub(start) < p.to
-				ok := ups[l.Key().Name].take(now)
+				ok := ups[l.Key().Name].take(n, now)
 				told := ups[l.Key().Name].told(now)
 				if counts {
 					s.calls++
 					if ok {
 						s.served++
+						s.work += n
 					} else {
 						s.limited++
 					}
 				}
 				mu.Unlock()
+				scope := ScopeKey
+				if !ok && p.accounts > 0 {
+					scope = ScopeAccount
+				}
 				v := Verdict{Kind: OK, Evidence: Evidence{Status: 200}}
 				if !ok {
-					v = Verdict{Kind: RateLimited, Scope: ScopeKey, Model: "m", Evidence: Evidence{Status: 429}}
+					v = Verdict{Kind: RateLimited, Scope: scope, Model: "m", Evidence: Evidence{Status: 429}}
 					time.Sleep(2 * time.Millisecond)
 				} else {
 					time.Sleep(20 * time.Millisecond)
 				}
 				if p.known == "headers" {
 					v.Told = told
-					v.RetryAfter = 20*time.Millisecond
+					v.RetryAfter = 20 * time.Millisecond
 				}
 				if l.Judge(v) {
 					continue
 				}
-				l.Close(Usage{Input: 10, Output: 10}, nil)
+				l.Close(Usage{Input: int64(prompt), Output: int64(answer)}, nil)
 				return
 			}
 		})
@@ -145,6 +189,9 @@ func (p pool) run(t *testing.T) (s score, e *Engine) {
 	all.Wait()
 	return s, e
 }
+
+// meanTokens is what a request of a pool with limits of tokens uses on average.
+const meanTokens = 8910/4.60517 + 30
 
 // unequal are the keys of a pool that lets 160 requests a second through.
 var unequal = []float64{5, 5, 10, 10, 20, 20, 40, 50}
@@ -167,17 +214,24 @@ func TestAPoolDeliversWhatItHas(t *testing.T) {
 		{pool{load: 0.95, from: 25 * time.Second}, 0.98, 0.02},
 		{pool{load: 1.1, from: 25 * time.Second}, 0.98, 0.02},
 		{pool{load: 1.1, window: true, from: 25 * time.Second}, 0.965, 0.02},
+		{pool{load: 1.1, known: "config", tokens: true}, 0.98, 0.005},
+		{pool{load: 1.1, tokens: true, from: 25 * time.Second}, 0.965, 0.02},
+		{pool{load: 1.1, known: "config", accounts: 2}, 0.985, 0.005},
+		{pool{load: 1.1, accounts: 2, from: 25 * time.Second}, 0.98, 0.02},
 	} {
-		t.Run(fmt.Sprintf("known by %s, windows %v, load %v", firstOf(c.known, "nothing"), c.window, c.load), func(t *testing.T) {
+		t.Run(fmt.Sprintf("known by %s, windows %v, tokens %v, accounts %d, load %v", firstOf(c.known, "nothing"), c.window, c.tokens, c.accounts, c.load), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				p := c.pool
 				p.rates, p.seed = unequal, 3
 				p.from = max(p.from, 5*time.Second)
-				p.to = p.from + 20*time.Second
+				p.to = p.from + 35*time.Second
 				s, e := p.run(t)
-				possible := min(float64(s.offered), 160*(p.to-p.from).Seconds())
-				share, limited := float64(s.served)/possible, float64(s.limited)/float64(s.calls)
+				possible := 160 * (p.to - p.from).Seconds()
+				if p.tokens {
+					possible *= meanTokens
+				}
+				share, limited := s.work/min(s.possible, possible), float64(s.limited)/float64(s.calls)
 				t.Logf("served %.2f %%, refused upstream %.2f %%, refused here %d, longest wait %v", 100*share, 100*limited, s.refused, s.waited)
 				if share < c.least || limited > c.most {
 					t.Errorf("served %.2f %%, want %.2f; refused upstream %.2f %%, want %.2f at most", 100*share, 100*c.least, 100*limited, 100*c.most)

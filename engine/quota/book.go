@@ -76,14 +76,10 @@ func (b *Book) Late(d time.Duration) {
 // Fits reports whether n more can be taken now. An n larger than the whole
 // limit fits when nothing is used.
 func (b *Book) Fits(n float64, now time.Time) bool {
-	room := b.room(now)
-	return room+tiny >= min(n, b.whole()) || n > 0 && b.idle(now)
-}
-
-// idle reports whether nothing is used of a bucket: no margin is asked for then.
-func (b *Book) idle(now time.Time) bool {
-	c, ok := b.counter.(*bucket)
-	return ok && c.missing <= tiny
+	if c, ok := b.counter.(*bucket); ok {
+		return c.fits(n, now)
+	}
+	return b.room(now)+tiny >= min(n, b.whole())
 }
 
 // WhenFits is the time at which n more can be taken if nothing else is; now if

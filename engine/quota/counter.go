@@ -35,6 +35,8 @@ type bucket struct {
 	// and every request goes out at the moment it may: dry is set then.
 	late time.Duration
 	dry  bool
+	// full is since when nothing is missing.
+	full time.Time
 	// spilled is how much would have come in while the bucket was full.
 	spilled float64
 }
@@ -45,11 +47,22 @@ func (b *bucket) refill(now time.Time) {
 		return
 	}
 	b.at = now
+	if b.missing > 0 {
+		b.full = now
+	}
 	b.missing -= dt * b.rate
 	if b.missing <= 0 {
 		b.spilled -= b.missing
+		b.full = earlier(b.full, now.Add(seconds(b.missing/b.rate)))
 		b.missing, b.dry = 0, false
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func (b *bucket) whole() float64 { return b.depth }
@@ -67,18 +80,23 @@ func (b *bucket) room(now time.Time) float64 {
 func (b *bucket) margin() float64 { return min(b.rate*b.late.Seconds(), b.depth/4) }
 
 func (b *bucket) when(n float64, now time.Time) time.Time {
-	n = min(n, b.depth)
-	lack := n - b.room(now)
-	if lack <= tiny {
-		return now
-	}
-	if !b.dry {
+	lack := min(n, b.depth) - b.room(now)
+	if !b.dry && lack > tiny {
 		b.dry = true
 		lack += b.margin()
 	}
-	// When it is full no margin is asked for.
-	lack = min(lack, b.missing)
-	return now.Add(seconds(lack / b.rate))
+	// When it has been full for that long, no margin is asked for.
+	full := b.full.Add(b.late)
+	if b.missing > 0 {
+		full = now.Add(seconds(b.missing/b.rate) + b.late)
+	}
+	return earlier(now.Add(max(seconds(lack/b.rate), 0)), full)
+}
+
+// fits reports whether n can be taken. What is more than the whole, or all but
+// the margin of it, goes when the bucket has been full for a moment.
+func (b *bucket) fits(n float64, now time.Time) bool {
+	return b.room(now)+tiny >= n || b.missing <= 0 && (!b.full.IsZero() && now.Sub(b.full) >= b.late || b.full.IsZero())
 }
 
 func (b *bucket) take(n float64, now time.Time) {

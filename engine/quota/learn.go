@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"math"
 	"time"
 )
 
@@ -21,9 +20,18 @@ const Learned = "learned"
 type Learner struct {
 	Book *Book
 	// rates are what is believed of each unit that the limit may be in; the
-	// book is in that which has foretold the refusals best.
-	rates [2]belief
-	unit  int
+	// book is in one of them. Where tokens count, large requests are refused
+	// more often than small ones: sizes are those of the last that went out, and
+	// larger is of how many of those a refused one is larger, usually.
+	rates  [2]belief
+	unit   int
+	sizes  [16]float64
+	size   int
+	larger float64
+	// depth is for how many tokens a request waits at most: nobody says how many
+	// there can be, and what is waited for in vain is lost.
+	depth     float64
+	intervals int
 	// since is when the request left that was refused last.
 	since time.Time
 	// horizon is after how many requests the next refusal is looked for, grow
@@ -40,11 +48,9 @@ type Learner struct {
 type belief struct {
 	// rate is a second, weight for how many requests' worth of evidence.
 	rate, weight float64
-	// n was taken since the last refusal.
-	n float64
-	// spread is how much the rates between refusals differ, as a ratio.
-	spread, last float64
-	intervals    int
+	// n was taken since the last refusal; left is what was left then, about: less
+	// than the refused request asked for.
+	n, left float64
 }
 
 var learnable = [2]Unit{Requests, Tokens}
@@ -67,12 +73,11 @@ const (
 	slow = 1.0 / 600
 )
 
-// NewLearner begins to learn at a refusal, from the rates a second that were
-// taken before it.
+// NewLearner begins to learn at a refusal, from the rates a second that were taken before it.
 func NewLearner(model string, requests, tokens float64, now time.Time) *Learner {
-	l := &Learner{since: now, horizon: firstHorizon}
+	l := &Learner{since: now, horizon: firstHorizon, larger: 0.5}
 	l.expect()
-	l.rates[0] = belief{rate: max(requests, slow), weight: 2}
+	l.rates[0] = belief{rate: max(requests, slow), weight: 2, left: 0.5}
 	if tokens > 0 {
 		l.rates[1] = belief{rate: tokens, weight: 2}
 	}
@@ -93,7 +98,10 @@ func (l *Learner) set(now time.Time) {
 	c.refill(now)
 	rate := l.rates[l.unit].rate * (1 + 1/l.horizon) * l.lift
 	// Enough for two requests, and for the shortest pause after a refusal.
-	depth := 2*l.perRequest() + rate/20
+	depth := 2 + rate/20
+	if l.unit == 1 {
+		depth = max(l.depth, rate/20)
+	}
 	c.missing = max(c.missing+depth-c.depth, 0)
 	c.rate, c.depth = rate, depth
 	l.Book.Amount, l.Book.Burst = max(rate*60, depth), depth
@@ -114,14 +122,23 @@ func (l *Learner) Rate() float64 { return l.rates[l.unit].rate }
 func (l *Learner) Took(tokens float64, now time.Time) {
 	l.rates[0].n++
 	l.rates[1].n += tokens
-	if l.rates[0].n < l.grow || now.Sub(l.stepped) < stepTime {
+	l.sizes[l.size%len(l.sizes)] = tokens
+	l.size++
+	if least := l.perRequest() / 2; l.unit == 1 && tokens > l.depth*0.7 {
+		l.depth = max(l.depth*0.99, least)
+	}
+	largest, pause := largestStep, stepTime
+	if l.intervals < 5 { // hardly more than a guess yet
+		largest, pause = 2*largestStep, stepTime/4
+	}
+	if l.rates[0].n < l.grow || now.Sub(l.stepped) < pause {
 		return
 	}
 	if l.limits() || now.Sub(l.since) > probeTime {
 		// Nothing was refused for longer than expected: the limit is higher.
 		l.held = l.lift
 		l.lift *= 1 + l.step
-		l.step = min(2*l.step, largestStep)
+		l.step = min(2*l.step, largest)
 		l.set(now)
 	}
 	l.grow, l.stepped = l.rates[0].n+1.5/l.step, now
@@ -146,9 +163,14 @@ func (l *Learner) Returned(tokens float64) {
 	l.rates[1].n = max(l.rates[1].n-tokens, 0)
 }
 
-// Refused learns from a refusal of a request that left at sent, and that was
-// returned. Nothing goes out for the length of the pause.
-func (l *Learner) Refused(pause time.Duration, sent, now time.Time) {
+// Refused learns from the refusal of a request of so many tokens that left at
+// sent, and that was returned. named is the unit the provider names, "" if it
+// names none. Nothing goes out for the length of the pause.
+func (l *Learner) Refused(tokens float64, named Unit, pause time.Duration, sent, now time.Time) {
+	l.larger += (l.rank(tokens) - l.larger) / 3
+	if l.unit == 1 && tokens > l.depth {
+		l.depth = min(tokens, l.depth*1.15)
+	}
 	took := sent.Sub(l.since).Seconds()
 	requests := l.rates[0].n
 	switch {
@@ -156,12 +178,12 @@ func (l *Learner) Refused(pause time.Duration, sent, now time.Time) {
 		return
 	case requests < 0.5:
 		// Nothing has come in since the last: the interval goes on.
-		l.empty(pause, now)
+		l.empty(tokens, pause, now)
 		return
 	case l.limits():
-		for i := range l.rates {
-			l.rates[i].learn(took, requests, l.held)
-		}
+		l.intervals++
+		l.rates[0].learn(took, requests, 0.5, l.held)
+		l.rates[1].learn(took, requests, l.left(tokens), l.held)
 		// The more a refusal costs, the seldomer one is looked for.
 		longest := min(longestHorizon, max(horizonTime.Seconds()*l.rates[0].rate, longestHorizon/2)) * (1 + l.rates[0].rate*pause.Seconds()) / 2
 		switch {
@@ -178,30 +200,40 @@ func (l *Learner) Refused(pause time.Duration, sent, now time.Time) {
 		}
 		l.horizon = max(l.horizon/2, leastHorizon)
 	}
-	l.choose(now)
+	l.choose(named, now)
 	l.since = sent
 	l.expect()
 	l.set(now)
-	l.empty(pause, now)
+	l.empty(tokens, pause, now)
 }
 
-// empty says that nothing is left, and that nothing goes out for a while: what
-// spills meanwhile is nobody's.
-func (l *Learner) empty(pause time.Duration, now time.Time) {
+// left is how many tokens are left, about, where so many are refused.
+func (l *Learner) left(tokens float64) float64 {
+	if l.unit == 1 {
+		tokens = min(tokens, l.Book.whole())
+	}
+	return tokens / 2
+}
+
+// empty says that a request of so many tokens found too little left, and that
+// nothing goes out for a while: what spills meanwhile is nobody's.
+func (l *Learner) empty(tokens float64, pause time.Duration, now time.Time) {
 	c := l.Book.counter.(*bucket)
 	c.refill(now)
-	c.missing, c.spilled = max(c.missing, c.depth), -c.rate*pause.Seconds()
+	level := 0.0
+	if l.unit == 1 {
+		level = l.left(tokens)
+	}
+	c.missing, c.spilled = max(c.missing, c.depth-level), -c.rate*pause.Seconds()
 }
 
-// learn takes in what was taken between two refusals. held is by how much more
-// than the rate was taken for long without one: in a window that does not carry
-// over what is left of it, that is the better evidence.
-func (b *belief) learn(took, requests, held float64) {
-	seen := max(b.n, slow) / took
-	if b.intervals++; b.intervals > 1 {
-		b.spread += (math.Abs(math.Log(seen/b.last)) - b.spread) / 4
-	}
-	b.last = seen
+// learn takes in what was taken between two refusals, the second of which found
+// about so much left. held is by how much more than the rate was taken for long
+// without one: in a window that does not carry over what is left of it, that is
+// the better evidence.
+func (b *belief) learn(took, requests, left, held float64) {
+	seen := max(b.n+left-b.left, slow) / took
+	b.left = left
 	// What foretold this interval badly counts for little.
 	weight := min(b.weight, 2*requests)
 	if held > 0 {
@@ -213,10 +245,45 @@ func (b *belief) learn(took, requests, held float64) {
 	b.weight = min(weight+requests, longestHorizon)
 }
 
-// choose goes over to the unit that has foretold the refusals better.
-func (l *Learner) choose(now time.Time) {
-	if b := &l.rates[1-l.unit]; b.n > 0 && b.intervals > 4 && l.rates[l.unit].spread > max(2*b.spread, 0.02) {
-		l.unit = 1 - l.unit
+// rank is of how large a share of the last requests one of so many tokens is
+// larger.
+func (l *Learner) rank(tokens float64) float64 {
+	n := min(l.size, len(l.sizes))
+	if n == 0 {
+		return 0.5
+	}
+	larger := 0.0
+	for _, s := range l.sizes[:n] {
+		switch {
+		case tokens > s:
+			larger++
+		case tokens == s:
+			larger += 0.5
+		}
+	}
+	return larger / float64(n)
+}
+
+// choose goes over to the unit that the provider names, or that the refusals
+// speak for.
+func (l *Learner) choose(named Unit, now time.Time) {
+	unit := l.unit
+	switch {
+	case l.rates[1].rate == 0:
+		return
+	case named != "":
+		unit = 1
+		if named == Requests {
+			unit = 0
+		}
+	case l.larger > 0.7:
+		unit = 1
+	case l.larger < 0.4:
+		unit = 0
+	}
+	if unit != l.unit {
+		l.unit = unit
+		l.depth = l.perRequest()
 		l.open(l.Book.Model, now)
 	}
 }

@@ -108,7 +108,7 @@ func TestLearnerFindsTheLimit(t *testing.T) {
 				if !ok {
 					d := min(max(seconds(1/l.rates[0].rate), 50*time.Millisecond)<<inARow, time.Second)
 					l.Returned(n)
-					l.Refused(d, now, now)
+					l.Refused(n, "", d, now, now)
 					pause = now.Add(d)
 					inARow = min(inARow+1, 6)
 				} else {

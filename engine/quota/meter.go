@@ -43,6 +43,16 @@ func (m *Meter) Recent(now time.Time) float64 {
 	return m.sum * math.Exp(-max(now.Sub(m.last).Seconds(), 0)/m.span)
 }
 
+// Pace is as PerSecond, but also right where all that was added came within less
+// than a second.
+func (m *Meter) Pace(now time.Time) float64 {
+	seen := max(now.Sub(m.first).Seconds(), 0.1)
+	if m.samples == 0 || seen >= 1 {
+		return m.PerSecond(now)
+	}
+	return m.sum / seen
+}
+
 // PerSecond is the rate at now, never below 0.
 func (m *Meter) PerSecond(now time.Time) float64 {
 	if m.samples == 0 {

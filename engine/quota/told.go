@@ -269,12 +269,12 @@ func (b *Book) describe() {
 // have: more of them, and it is not the one that counts.
 const rare = 50
 
-// Refused says that the provider refused what fitted here, and that it would
-// fit after wait; 0 is unknown: nothing is left, then. A limit that nobody said
+// Refused says that the provider refused n, which fitted here, and that it would
+// fit after wait; 0 is unknown. A limit that nobody said
 // to be a bucket is taken for one that counts strictly from now on: in no span
 // of its window more than its amount. It reports false where refusals come so
 // often that there must be another limit than this one.
-func (b *Book) Refused(wait time.Duration, now time.Time) bool {
+func (b *Book) Refused(n float64, wait time.Duration, now time.Time) bool {
 	explains := !b.refusedOnce || b.takes > rare
 	b.refusedOnce, b.takes, b.emptied = true, 0, now
 	switch c := b.counter.(type) {
@@ -284,9 +284,9 @@ func (b *Book) Refused(wait time.Duration, now time.Time) bool {
 			b.take(c.depth, takenAt(b.Window, wait, now))
 			return explains
 		}
-		room := -c.rate * wait.Seconds()
-		if wait > 0 {
-			room++
+		room := min(n, c.depth) - c.rate*wait.Seconds()
+		if wait <= 0 && b.Unit == Requests {
+			room = 0
 		}
 		if room < b.room(now) {
 			b.set(room, now)

@@ -10,7 +10,7 @@ func TestTrailingLetsItsAmountThrough(t *testing.T) {
 	t.Parallel()
 	b := NewBook(Limit{Unit: Requests, Amount: 50, Window: time.Second}, t0)
 	b.Late(10 * time.Millisecond)
-	b.Refused(0, t0)
+	b.Refused(1, 0, t0)
 	n, p := 0, &fixedWindows{amount: 50, length: time.Second}
 	for now := t0; now.Before(at(20)); {
 		now = b.WhenFits(1, now)
