@@ -139,6 +139,25 @@ func TestABoundRequestWaitsForItsAccount(t *testing.T) {
 	})
 }
 
+// Who waits for one account is not in the way of who waits for another.
+func TestWaitersForOtherAccountsPass(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 2)
+		made(t, e, "k1", "file-1")
+		answered(t, e, cooling(6*time.Second), cooling(2*time.Second))
+		first := waitFor(e, context.Background(), post("file-1"))
+		synctest.Wait()
+		second := waitFor(e, context.Background(), request())
+		if got := <-second; got.err != nil || got.lease.Key().Name != "k2" || got.took > 3*time.Second {
+			t.Errorf("behind a request for k1: %+v", got)
+		}
+		if got := <-first; got.err != nil || got.lease.Key().Name != "k1" {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 func TestABoundRequestIsToldWhyItCannotBeServed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -152,6 +171,7 @@ func TestABoundRequestIsToldWhyItCannotBeServed(t *testing.T) {
 		{what: "disabled", before: func(t *testing.T, e *Engine) {
 			do(t, e, Action{Verb: VerbDisable, Key: "k1"})
 			do(t, e, Action{Verb: VerbDisable, Key: "k2"})
+			answered(t, e, cooling(3*time.Second), cooling(3*time.Second)) // that others come back does not help
 		}, want: "no key of svc can serve this request: file-1 belongs to account a (made with key k1), and only that can use it: k1 disabled: disabled by operator; k2 disabled: disabled by operator"},
 		{what: "cools for long", before: func(t *testing.T, e *Engine) {
 			v := cooling(time.Minute)
@@ -167,19 +187,25 @@ func TestABoundRequestIsToldWhyItCannotBeServed(t *testing.T) {
 		if c.change != nil {
 			changes = append(changes, c.change)
 		}
-		e := testEngine(t, 4, RoundRobin, changes...)
-		made(t, e, "k1", "file-1")
-		if c.before != nil {
-			c.before(t, e)
-		}
-		if c.ids == nil {
-			c.ids = []string{"file-1"}
-		}
-		_, err := e.Acquire(context.Background(), post(c.ids...))
-		var none *NoKeyError
-		if !errors.As(err, &none) || !strings.Contains(err.Error(), c.want) || none.RetryAfter > 0 != c.retry {
-			t.Errorf("%s: %v (retry after %v)", c.what, err, none.RetryAfter)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			e := patient(t, 4, changes...)
+			made(t, e, "k1", "file-1")
+			if c.before != nil {
+				c.before(t, e)
+			}
+			if c.ids == nil {
+				c.ids = []string{"file-1"}
+			}
+			begun := time.Now()
+			_, err := e.Acquire(context.Background(), post(c.ids...))
+			var none *NoKeyError
+			if !errors.As(err, &none) || !strings.Contains(err.Error(), c.want) || none.RetryAfter > 0 != c.retry {
+				t.Errorf("%s: %v (retry after %v)", c.what, err, none.RetryAfter)
+			}
+			if took := time.Since(begun); took > 0 {
+				t.Errorf("%s: told after %v, though waiting does not help", c.what, took)
+			}
+		})
 	}
 }
 

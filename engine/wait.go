@@ -60,7 +60,7 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 	}
 	w := &waiter{r: r, wake: make(chan struct{}, 1)}
 	e.enqueue(s, w)
-	if s.queue[0] == w {
+	if s.queue[0] == w || s.due.IsZero() || soon.Before(s.due) {
 		e.dispatch(now) // finds out when it is due
 	}
 	for {

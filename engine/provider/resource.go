@@ -74,10 +74,10 @@ const (
 	idChars  = modelChars + "=~"
 )
 
-// NormalID is the form in which an id is remembered: the last part of a path,
+// normalID is the form in which an id is remembered: the last part of a path,
 // without what follows a colon (AIMLAPI's vendor, Google's verb), but for the
 // names of fine-tuned models, which are kept whole. It is "" of what is no id.
-func NormalID(s string) string {
+func normalID(s string) string {
 	model := strings.HasPrefix(s, "ft:")
 	if !model {
 		s = s[strings.LastIndexByte(s, '/')+1:]
@@ -190,7 +190,7 @@ func guess(path string, values url.Values) (ids []string) {
 }
 
 func add(ids []string, id string) []string {
-	if id = NormalID(id); id == "" || len(ids) >= maxNamed || slices.Contains(ids, id) {
+	if id = normalID(id); id == "" || len(ids) >= maxNamed || slices.Contains(ids, id) {
 		return ids
 	}
 	return append(ids, id)

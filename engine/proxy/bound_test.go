@@ -233,76 +233,123 @@ func TestIDsAreReadHoweverTheyCome(t *testing.T) {
 	}
 }
 
-// leavingRig is a proxy before an upstream that answers only once the client has
-// left, if it is still asked then.
-func leavingRig(t *testing.T, kind string) (r *rig, asked, answered chan struct{}, cancelled chan struct{}) {
-	asked, answered, cancelled = make(chan struct{}), make(chan struct{}), make(chan struct{})
-	r = newRig(t, kind, 2, func(w http.ResponseWriter, r *http.Request) {
+// leaving is a proxy before an upstream that answers when it is told to. Its
+// client goes as soon as upstream is asked.
+type leaving struct {
+	*rig
+	asked, left, answer, rest, cancelled chan struct{}
+}
+
+func newLeaving(t *testing.T) *leaving {
+	l := &leaving{asked: make(chan struct{}), left: make(chan struct{}), answer: make(chan struct{}), rest: make(chan struct{}), cancelled: make(chan struct{})}
+	l.rig = newRig(t, "openai", 2, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		close(asked)
+		close(l.asked)
 		select {
-		case <-answered:
+		case <-l.answer:
 		case <-r.Context().Done():
-			close(cancelled)
+			close(l.cancelled)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"id":"video_1","usage":{"prompt_tokens":7,"completion_tokens":5},`)
+		fmt.Fprint(w, `{"id":"video_1",`)
 		w.(http.Flusher).Flush()
-		fmt.Fprint(w, `"status":"queued"}`)
+		<-l.rest
+		fmt.Fprint(w, `"usage":{"prompt_tokens":7,"completion_tokens":5},"status":"queued"}`)
 	})
-	return r, asked, answered, cancelled
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		context.AfterFunc(r.Context(), func() { close(l.left) })
+		l.proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	l.url = front.URL
+	return l
 }
 
-// leave sends a request and goes when upstream has it.
-func (r *rig) leave(path, body string, asked chan struct{}) {
-	r.t.Helper()
+// leave sends a request, goes when upstream has it, and waits until the proxy
+// knows.
+func (l *leaving) leave(path, body string) {
+	l.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, "POST", r.url+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, "POST", l.url+path, strings.NewReader(body))
 	if err != nil {
-		r.t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	go func() {
-		<-asked
+		<-l.asked
 		cancel()
 	}()
 	if res, err := (&http.Client{Transport: &http.Transport{}}).Do(req); err == nil {
-		res.Body.Close()
-		r.t.Fatal("the client did not leave")
+		_ = res.Body.Close()
+		l.t.Fatal("the client did not leave")
 	}
+	<-l.left
 }
+
+const orderBody = `{"model":"sora-2","prompt":"a wheel"}`
 
 func TestACreateGoesOnWhenItsClientLeft(t *testing.T) {
 	t.Parallel()
-	r, asked, answered, cancelled := leavingRig(t, "openai")
-	r.leave("/svc/v1/videos", `{"model":"sora-2","prompt":"a wheel"}`, asked)
-	close(answered)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	list, err := r.engine.WaitBindings(ctx, 0)
-	if err != nil || list[0].ID != "video_1" || list[0].Key != "k1" {
-		t.Fatalf("known: %+v, %v", list, err)
-	}
-	waitFor(t, func() bool { return r.engine.Snapshot().Proxy.InFlight == 0 })
-	k := r.engine.Snapshot().Keys[0]
-	if k.InputTokens != 7 || k.OutputTokens != 5 || k.Verdicts.OK != 1 {
-		t.Errorf("not settled: %+v", k)
-	}
+	l := newLeaving(t)
+	l.leave("/svc/v1/videos", orderBody)
+	close(l.answer)
+	close(l.rest)
+	l.kept()
 	select {
-	case <-cancelled:
+	case <-l.cancelled:
 		t.Error("upstream was cancelled")
 	default:
 	}
 }
 
+// kept fails if what was ordered is not known, or what it cost.
+func (l *leaving) kept() {
+	l.t.Helper()
+	waitFor(l.t, func() bool { return l.engine.Snapshot().Proxy.InFlight == 0 })
+	if list := l.engine.Bindings(); len(list) != 1 || list[0].ID != "video_1" || list[0].Key != "k1" {
+		l.t.Errorf("known: %+v", list)
+	}
+	if k := l.engine.Snapshot().Keys[0]; k.InputTokens != 7 || k.OutputTokens != 5 || k.Verdicts.OK != 1 {
+		l.t.Errorf("not settled: %+v", k)
+	}
+}
+
+// deaf is a client that takes nothing; the rest comes when it was offered some.
+type deaf struct {
+	http.ResponseWriter
+	rest chan struct{}
+}
+
+func (d deaf) Write([]byte) (int, error) {
+	close(d.rest)
+	return 0, io.ErrClosedPipe
+}
+
+func TestACreateIsReadToItsEndForAClientThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	l := newLeaving(t)
+	close(l.answer)
+	func() {
+		defer func() { _ = recover() }() // the connection is broken
+		req := httptest.NewRequest("POST", "/svc/v1/videos", strings.NewReader(orderBody))
+		req.Host = "127.0.0.1"
+		l.proxy.ServeHTTP(deaf{httptest.NewRecorder(), l.rest}, req)
+	}()
+	l.kept()
+}
+
 func TestAChatEndsWithItsClient(t *testing.T) {
 	t.Parallel()
-	r, asked, answered, cancelled := leavingRig(t, "openai")
-	defer close(answered)
-	r.leave("/svc/v1/chat/completions", chatBody, asked)
-	<-cancelled
-	waitFor(t, func() bool { return r.engine.Snapshot().Proxy.InFlight == 0 })
-	r.unblamed()
+	l := newLeaving(t)
+	defer close(l.answer)
+	l.leave("/svc/v1/chat/completions", chatBody)
+	select {
+	case <-l.cancelled:
+	case <-time.After(runsOn / 3):
+		t.Error("upstream goes on")
+	}
+	waitFor(t, func() bool { return l.engine.Snapshot().Proxy.InFlight == 0 })
+	l.unblamed()
 }
 
 func TestOutlive(t *testing.T) {
