@@ -63,11 +63,10 @@ type bindings struct {
 	changed chan struct{} // closed and made anew with each binding; nil before anyone waits
 }
 
-// WithBindings gives the engine the bindings of an earlier run, the oldest
-// first.
+// WithBindings gives the engine the bindings of an earlier run, in any order.
 func WithBindings(list []Binding) Option {
 	return func(e *Engine) {
-		for _, b := range list {
+		for _, b := range slices.SortedStableFunc(slices.Values(list), func(a, b Binding) int { return a.At.Compare(b.At) }) {
 			b.Seq = 0
 			e.bindings.put(b)
 		}

@@ -211,7 +211,7 @@ func TestABoundRequestIsToldWhyItCannotBeServed(t *testing.T) {
 
 func TestABindingOutlivesAReplacedSecretAndARemovedKey(t *testing.T) {
 	t.Parallel()
-	old := []Binding{{ID: "file-1", Provider: "p", Key: "k4", Account: "b", At: time.Now()}, {ID: "file-2", Provider: "p", Key: "k9", Account: "b", At: time.Now()},
+	old := []Binding{{ID: "file-1", Provider: "p", Key: "k4", Account: "b", At: time.Now()}, {ID: "file-1", Provider: "p", Key: "k1", Account: "a", At: time.Now().Add(-time.Hour)}, {ID: "file-2", Provider: "p", Key: "k9", Account: "b", At: time.Now()},
 		{ID: "file-3", Provider: "p", Key: "k9", At: time.Now()}, {ID: "file-4", Provider: "q", Key: "k1", At: time.Now()}}
 	e := testEngine(t, 4, RoundRobin, accounts)
 	WithBindings(old)(e)
