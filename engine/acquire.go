@@ -25,6 +25,11 @@ type Request struct {
 	// Conversation names what the request is a part of, for affinity; "" is
 	// nothing.
 	Conversation string
+	// Bound are the ids of the upstream resources that it names: only the account
+	// that made them can serve it. Guessed says that they only look like ids:
+	// then they count once they are known.
+	Bound   []string
+	Guessed bool
 	// InputTokens is how many tokens its size lets expect, MaxOutput how many it
 	// lets the answer have; 0 is unknown.
 	InputTokens, MaxOutput int64
@@ -46,12 +51,15 @@ type Request struct {
 	faults   int
 	rotation *Rotation
 	over     bool
+	bound    bound
 }
 
 type attempt struct {
 	cred *credential
 	kind Kind
 	gens gens
+	// elsewhere is set where its account did not have what was asked for.
+	elsewhere bool
 }
 
 // Attempts is how many keys the request has been sent with.
@@ -116,11 +124,17 @@ type NoKeyError struct {
 	// RetryAfter is the time to the first recovery; 0 when nothing but a person
 	// brings a key back.
 	RetryAfter time.Duration
+	// Bound is set where only one account can serve the request, and says whose
+	// that is; two of them say that no one account can.
+	Bound []Binding
 }
 
 func (err *NoKeyError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no key of %s can serve this request", err.Service)
+	if about := err.About(); about != "" {
+		b.WriteString(": " + about)
+	}
 	for i, c := range err.Reasons {
 		b.WriteString([]string{": ", "; "}[min(i, 1)])
 		fmt.Fprintf(&b, "%s %s", c.Key, c.Why)
@@ -137,6 +151,7 @@ func (err *UnknownServiceError) Error() string {
 
 // query asks of members whether they can serve one request now.
 type query struct {
+	e    *Engine
 	r    *Request
 	now  time.Time
 	nano int64
@@ -162,6 +177,9 @@ func (q *query) refuses(k *key) (why string, until time.Time) {
 	r := q.r
 	if k.draining {
 		return "is draining", time.Time{}
+	}
+	if why = q.e.foreign(r, k); why != "" {
+		return why, time.Time{}
 	}
 	if !r.Repeatable || r.Once {
 		for _, h := range k.cred.holders() {
@@ -253,6 +271,9 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 // try takes a key for the request if one can serve it now.
 func (e *Engine) try(r *Request, now time.Time) *Lease {
 	s := r.svc
+	if r.narrowed() {
+		return e.leaseBound(r, s, now)
+	}
 	if s.pin != nil || len(s.books) > 0 {
 		return e.leaseSlowly(r, s, now)
 	}
@@ -292,7 +313,7 @@ func (e *Engine) upperSoon(r *Request, tiers []*tier, now time.Time) bool {
 }
 
 func (e *Engine) query(r *Request, now time.Time) *query {
-	e.q = query{r: r, now: now, nano: now.UnixNano()}
+	e.q = query{e: e, r: r, now: now, nano: now.UnixNano()}
 	if s := r.svc; s != nil && s.gatherer != nil && s.gatherer.r != r {
 		e.q.kept = s.gathers
 	}
@@ -370,6 +391,9 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 
 func (e *Engine) begin(r *Request, s *service, now time.Time) {
 	r.svc, r.began = s, now
+	if len(r.Bound) > 0 {
+		e.resolve(r)
+	}
 	e.expect(r)
 	s.asked(r.Model, r.Scope)
 	s.inFlight++
@@ -439,10 +463,14 @@ func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 		err.Reasons = append(err.Reasons, Candidate{Key: s.Name, Why: "the service " + why, Until: timePtr(until)})
 		first = until
 	} else {
+		p := r.pin()
 		s.all(func(m *member) {
+			if r.bound.to != nil && !e.owns(r.bound.to, m.key) {
+				return // it is not asked about
+			}
 			c := e.candidate(q, m, now)
 			err.Reasons = append(err.Reasons, c)
-			if c.Until != nil && (s.pin == nil || s.pin.key == m.key) {
+			if c.Until != nil && (p == nil || p.key == m.key) {
 				first = earliest(first, *c.Until)
 			}
 		})
@@ -450,6 +478,7 @@ func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 	if !first.IsZero() {
 		err.RetryAfter = max(e.turn(r, first, now).Sub(now), time.Millisecond)
 	}
+	e.tellBound(r, err)
 	return err
 }
 
@@ -461,17 +490,18 @@ func (e *Engine) soon(r *Request, now time.Time) (at time.Time) {
 		_, until := q.full(b)
 		return until
 	}
+	p := r.pin()
 	for i, t := range s.tiers {
 		for j := range t.members {
 			m := &t.members[j]
-			if r.hasTried(m.key.cred) || s.pin != nil && s.pin.key != m.key {
+			if !e.wants(r, m.key) || p != nil && p.key != m.key {
 				continue
 			}
 			until := m.back(q)
 			if until.IsZero() {
 				continue
 			}
-			if i > 0 && s.FallbackAfter > 0 {
+			if i > 0 && s.FallbackAfter > 0 && !r.narrowed() {
 				until = latest(until, r.began.Add(s.FallbackAfter))
 			}
 			at = earliest(at, until)
@@ -533,8 +563,8 @@ func (e *Engine) candidate(q *query, m *member, now time.Time) Candidate {
 		return c
 	}
 	why, until := q.refuses(m.key)
-	if s := q.r.svc; why == "" && s.pin != nil && s.pin.key != m.key {
-		why = "not it: " + s.Name + " is pinned to " + s.pin.key.Name
+	if p := q.r.pin(); why == "" && p != nil && p.key != m.key {
+		why = "not it: " + q.r.svc.Name + " is pinned to " + p.key.Name
 	}
 	if why == "" {
 		why = "can serve"

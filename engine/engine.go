@@ -41,6 +41,8 @@ type Engine struct {
 	// sweepAt is when holds that ended by time are next looked for.
 	sweepAt time.Time
 	q       query // the one in use under mu
+	// bindings are the upstream resources whose account is known.
+	bindings bindings
 	// patience and maxWaiting bound waiting in line; waiting is who waits now.
 	patience            time.Duration
 	maxWaiting, waiting int

@@ -45,13 +45,17 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 	l.answered(&v, now)
 	e.counted(l.key.cred, now)
 	r, c := l.req, l.key.cred
+	if len(r.Bound) > 0 {
+		v = e.elsewhere(l, v)
+		l.kind = v.Kind
+	}
 	r.attempt(r.attempts - 1).kind = v.Kind
 	c.verdicts.count(v.Kind)
 	r.svc.verdicts.count(v.Kind)
 	if v.Kind == OK || v.Kind == ClientError {
 		e.latency.add(now.Sub(l.at))
 		e.succeeded(l, v.Kind, now)
-		return false
+		return len(r.Bound) > 0 && e.askAnother(l, v, now)
 	}
 	if v.Evidence.TookMS == 0 {
 		v.Evidence.TookMS = now.Sub(l.at).Milliseconds()
@@ -165,8 +169,9 @@ func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 func (e *Engine) another(r *Request, now time.Time) bool {
 	q := e.query(r, now)
 	found := false
+	p := r.pin()
 	r.svc.all(func(m *member) {
-		if !found && (r.svc.pin == nil || r.svc.pin.key == m.key) {
+		if !found && (p == nil || p.key == m.key) {
 			found = q.can(m)
 		}
 	})

@@ -147,6 +147,8 @@ type KeyStatus struct {
 	BucketS  float64       `json:"bucket_s"`
 	Holds    []HoldStatus  `json:"holds"`
 	Limits   []LimitStatus `json:"limits"`
+	// Bindings counts the upstream resources that were made with it.
+	Bindings int `json:"bindings"`
 	// Balance is what money is left, where the provider tells; nil is unknown.
 	Balance *Balance `json:"balance"`
 }

@@ -89,7 +89,7 @@ func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
 		Scopes: append([]string{}, k.Scopes...), InFlight: c.inFlight, Requests: c.requests, Failures: c.verdicts.Failed(),
 		RateLimited: c.verdicts.RateLimited, Verdicts: c.verdicts, LastFailure: timePtr(c.lastFailure), InputTokens: c.usage.Input,
 		OutputTokens: c.usage.Output, CachedTokens: c.usage.Cached, CostUSD: c.usage.CostUSD, Unpriced: c.unpriced, PerMin: c.rate.PerSecond(now) * 60,
-		Series: c.series.list(buckets/2, now), BucketS: bucketLength.Seconds(), Limits: limits(c.books, "key", now), Holds: []HoldStatus{}, Balance: c.balance()}
+		Series: c.series.list(buckets/2, now), BucketS: bucketLength.Seconds(), Limits: limits(c.books, "key", now), Holds: []HoldStatus{}, Bindings: e.bindings.ofKey[k.Name], Balance: c.balance()}
 	if c.account != nil {
 		st.Limits = append(st.Limits, limits(c.account.books, "account", now)...)
 	}

@@ -72,6 +72,9 @@ type Verdict struct {
 	Until time.Time
 	// Limit names the limit that was hit, in the corpus's words; "" unknown.
 	Limit string
+	// Elsewhere is set where the answer says that what the request names is not
+	// in the key's account: it may be in another.
+	Elsewhere bool
 	// Rule says which rule decided, for `explain` and for the screen's why.
 	Rule     string
 	Evidence Evidence

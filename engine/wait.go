@@ -40,10 +40,10 @@ func (w *waiter) nudge() {
 	}
 }
 
-// alike reports whether two requests that have tried no key can be served by
-// the same ones, but for how large they are.
+// alike reports whether two requests that have tried no key and name nothing
+// bound can be served by the same keys, but for how large they are.
 func (r *Request) alike(o *Request) bool {
-	return r.Model == o.Model && r.Scope == o.Scope && r.Repeatable == o.Repeatable && r.attempts+o.attempts == 0
+	return r.Model == o.Model && r.Scope == o.Scope && r.Repeatable == o.Repeatable && r.attempts+o.attempts == 0 && len(r.Bound)+len(o.Bound) == 0
 }
 
 // wait waits in line until a key can serve the request, its patience is over,
@@ -60,7 +60,7 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 	}
 	w := &waiter{r: r, wake: make(chan struct{}, 1)}
 	e.enqueue(s, w)
-	if s.queue[0] == w {
+	if s.queue[0] == w || s.due.IsZero() || soon.Before(s.due) {
 		e.dispatch(now) // finds out when it is due
 	}
 	for {
@@ -272,7 +272,7 @@ func (est estimate) exceeds(other estimate) bool {
 func (e *Engine) gatheringOn(r *Request, at, now time.Time) (found *credential) {
 	q := e.query(r, now)
 	r.svc.all(func(m *member) {
-		if found != nil || m.readyAt > q.nano || r.hasTried(m.key.cred) {
+		if found != nil || m.readyAt > q.nano || !e.wants(r, m.key) {
 			return
 		}
 		for _, h := range m.key.cred.holders() {

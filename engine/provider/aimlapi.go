@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"slices"
+
 	"github.com/tidwall/gjson"
 
 	"keywheel/engine"
@@ -24,8 +26,10 @@ var aimlapi = Provider{
 		{words: "verification|verify your", on: []int{403}, finding: accountMayNot},
 		{words: "generation not found", finding: elsewhere},
 	}),
-	Bound: []Resource{
-		{Create: "/video/generations", Use: "/video/generations", ID: "id", Query: "generation_id"}, {Create: "/generate/video", Use: "/generate/video", ID: "id", Query: "generation_id"},
-		{Create: "/generate/audio", Use: "/generate/audio", ID: "id", Query: "generation_id"}, {Create: "/batches", Use: "/batches/"}, {Create: "/assistants", Use: "/assistants/"}, {Create: "/threads", Use: "/threads/"},
-	},
+	// The id of a generation may end in its vendor, ":kling".
+	Bound: slices.Concat(openAIResources, []Resource{
+		{Create: "/video/generations", ID: "generation_id|id", Query: "generation_id"}, {Create: "/generate/video/", ID: "generation_id|id"},
+		{Create: "/generate/audio", ID: "generation_id|id"}, {Create: "/stt/create", ID: "generation_id|id", Use: "/stt/"},
+		{Use: "/batches/cancel/"},
+	}),
 }

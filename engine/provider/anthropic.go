@@ -39,7 +39,8 @@ var anthropic = Provider{
 		{words: "only authorized for use with", on: []int{400, 403}, finding: mayNot.because("this credential is for another client only")},
 	}),
 	Bound: []Resource{
-		{Create: "/messages/batches", Use: "/messages/batches/"}, {Create: "/files", Use: "/files/"}, {Create: "/skills", Use: "/skills/"},
+		{Create: "/messages/batches", Use: "/messages/batches/"}, {Create: "/files", Use: "/files/", Fields: []string{"file_id"}},
+		{Create: "/skills", Use: "/skills/"}, {Query: "after_id"}, {Query: "before_id"},
 	},
 }
 

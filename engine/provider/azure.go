@@ -1,6 +1,10 @@
 package provider
 
-import "keywheel/engine"
+import (
+	"slices"
+
+	"keywheel/engine"
+)
 
 // Azure OpenAI: learn.microsoft.com/azure/ai-services/openai. The endpoint
 // belongs to the key; limits to the deployment, whichever of a resource's two
@@ -25,9 +29,8 @@ var azure = Provider{
 		{words: "rate limit is exceeded|exceeded token rate limit|exceeded call rate limit|exceeded request rate limit", on: []int{429}, finding: modelRate},
 		{words: "subscription&disabled|subscription is not active|resource has been disabled", on: []int{401, 403}, finding: deadAccount},
 	}),
-	Bound: []Resource{
-		{Create: "/openai/files", Use: "/openai/files/"}, {Create: "/openai/batches", Use: "/openai/batches/"}, {Create: "/responses", Use: "/responses/", Fields: []string{"previous_response_id"}},
-		{Create: "/openai/fine_tuning/jobs", Use: "/openai/fine_tuning/jobs/"}, {Create: "/openai/assistants", Use: "/openai/assistants/"}, {Create: "/openai/threads", Use: "/openai/threads/"},
-		{Create: "/video/generations/jobs", Use: "/video/generations/jobs/"},
-	},
+	// The resource is the account: its endpoint and its two keys go together.
+	Bound: slices.Concat(openAIResources, []Resource{
+		{Create: "/video/generations/jobs", Use: "/video/generations/jobs/", Tells: "generations.#.id"}, {Use: "/video/generations/"},
+	}),
 }

@@ -21,5 +21,5 @@ var dashScope = Provider{
 		{codes: "datainspectionfailed|data_inspection_failed", finding: badContent},
 		{codes: "internalerror*|systemerror|requesttimeout", finding: failed},
 	}),
-	Bound: []Resource{{Create: "/services/aigc/", Use: "/tasks/", ID: "output.task_id"}, {Create: "/files", Use: "/files/"}, {Create: "/batches", Use: "/batches/"}},
+	Bound: []Resource{{Create: "/services/aigc/", Use: "/tasks/", ID: "output.task_id"}, files, batches},
 }

@@ -36,8 +36,14 @@ var gemini = Provider{
 		{codes: "unavailable|internal|deadline_exceeded|aborted", finding: failed},
 	}),
 	Bound: []Resource{
-		{Create: "/files", Use: "/files/", ID: "file.name"}, {Create: "/cachedContents", Use: "/cachedContents/", ID: "name", Fields: []string{"cachedContent"}},
-		{Create: "/tunedModels", Use: "/tunedModels/", ID: "name"}, {Create: ":predictLongRunning", Use: "/operations/", ID: "name"}, {Create: ":batchGenerateContent", Use: "/batches/", ID: "name"},
+		{Create: "/files", Use: "/files/", ID: "file.name|name", Fields: []string{"fileUri", "file_uri", "fileName", "file_name"}},
+		// A large file goes up in a session of its own, which knows its key.
+		{Create: "/upload/", ID: "file.name", Head: "X-Goog-Upload-Url", Query: "upload_id"},
+		{Create: "/cachedContents", Use: "/cachedContents/", ID: "name", Fields: []string{"cachedContent", "cached_content"}},
+		{Create: "/tunedModels", Use: "/tunedModels/", ID: "metadata.tunedModel|name"},
+		{Create: ":predictLongRunning", Use: "/operations/", ID: "name", Tells: "response.generateVideoResponse.generatedSamples.#.video.uri"},
+		{Create: ":batchGenerateContent", Use: "/batches/", ID: "name", Tells: "response.responsesFile|metadata.output.responsesFile"},
+		files, batches, // of its OpenAI-compatible API
 	},
 }
 

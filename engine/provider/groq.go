@@ -23,5 +23,5 @@ var groq = Provider{
 		{codes: "rate_limit_exceeded", finding: modelRate},
 		{codes: "blocked_api_access", finding: spendLimit},
 	}),
-	Bound: []Resource{{Create: "/files", Use: "/files/"}, {Create: "/batches", Use: "/batches/"}},
+	Bound: []Resource{files, batches},
 }

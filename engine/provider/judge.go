@@ -197,7 +197,7 @@ func (s *signs) verdict(f finding, by string) (engine.Verdict, judgement) {
 	if v.RetryAfter == 0 && f.wait > 0 {
 		v.RetryAfter, waitBy = f.wait, "the provider's documentation"
 	}
-	v.Kind, v.Limit = f.kind, f.limit
+	v.Kind, v.Limit, v.Elsewhere = f.kind, f.limit, f.elsewhere
 	v.Scope, v.Model = s.scope(f)
 	v.Rule = by + ": " + f.why
 	if waitBy != "" {

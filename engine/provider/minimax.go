@@ -19,6 +19,6 @@ var miniMax = Provider{
 		{codes: "2013|2037|2039|2042|2048|20132", finding: badRequest},
 		{codes: "1000|1001|1013|1024|1033|1034|2054", finding: failed},
 	}),
-	Bound: []Resource{{Create: "/video_generation", Use: "/query/video_generation", ID: "task_id", Query: "task_id"}, {Create: "/t2a_async_v2", Use: "/query/t2a_async_query_v2", ID: "task_id", Query: "task_id"},
+	Bound: []Resource{{Create: "/video_generation", Use: "/query/video_generation", ID: "task_id", Query: "task_id", Tells: "file_id"}, {Create: "/t2a_async_v2", Use: "/query/t2a_async_query_v2", ID: "task_id", Query: "task_id", Tells: "file_id"},
 		{Create: "/files/upload", Use: "/files/retrieve", ID: "file.file_id", Query: "file_id"}},
 }

@@ -17,7 +17,7 @@ var mistral = Provider{
 		{words: "unauthorized", on: []int{401}, finding: badKey},
 	}),
 	Bound: []Resource{
-		{Create: "/files", Use: "/files/"}, {Create: "/batch/jobs", Use: "/batch/jobs/"}, {Create: "/fine_tuning/jobs", Use: "/fine_tuning/jobs/"},
-		{Create: "/agents", Use: "/agents/", Fields: []string{"agent_id"}}, {Create: "/conversations", Use: "/conversations/"},
+		files, {Create: "/batch/jobs", Use: "/batch/jobs/", Fields: []string{"input_files"}, Tells: "output_file|error_file"}, fineTunes,
+		{Create: "/agents", Use: "/agents/", Fields: []string{"agent_id"}}, {Create: "/conversations", ID: "conversation_id", Use: "/conversations/"},
 	},
 }

@@ -21,11 +21,5 @@ var openAI = Provider{
 		{words: "engine is currently overloaded", finding: busy},
 		{words: "must be verified to use the model|must be verified to", finding: noModel.ends(Human)},
 	}),
-	Bound: []Resource{
-		{Create: "/files", Use: "/files/"}, {Create: "/uploads", Use: "/uploads/"}, {Create: "/batches", Use: "/batches/"},
-		{Create: "/responses", Use: "/responses/", Fields: []string{"previous_response_id"}}, {Create: "/conversations", Use: "/conversations/", Fields: []string{"conversation", "conversation.id"}},
-		{Create: "/fine_tuning/jobs", Use: "/fine_tuning/jobs/"}, {Create: "/vector_stores", Use: "/vector_stores/"},
-		{Create: "/assistants", Use: "/assistants/", Fields: []string{"assistant_id"}}, {Create: "/threads", Use: "/threads/"},
-		{Create: "/containers", Use: "/containers/"}, {Create: "/videos", Use: "/videos/"}, {Create: "/chat/completions", Use: "/chat/completions/"},
-	},
+	Bound: openAIResources,
 }

@@ -48,5 +48,5 @@ var openRouter = Provider{
 		{words: "at capacity|rate-limited upstream|provider returned error", on: []int{0, 429, 5}, finding: modelBusy},
 		{words: "request blocked", on: []int{403}, finding: badContent},
 	}),
-	Bound: []Resource{{Create: "/chat/completions", Use: "/generation", Query: "id", ID: "id"}, {Create: "/videos", Use: "/videos/"}},
+	Bound: []Resource{{Use: "/generation", Query: "id"}, {Create: "/videos", Use: "/videos/"}},
 }

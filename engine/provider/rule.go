@@ -33,6 +33,8 @@ type finding struct {
 	// says nothing.
 	wait time.Duration
 	why  string // for people
+	// elsewhere says that what the request names is not in the key's account.
+	elsewhere bool
 }
 
 // rule is one line of a provider's table: what has to be seen, and what it

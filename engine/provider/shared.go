@@ -26,7 +26,7 @@ var (
 	accountMayNot = finding{kind: engine.PermissionDenied, blame: theAccount, until: Human, why: "the account may not do this"}
 	noModel       = finding{kind: engine.PermissionDenied, blame: keysModel, why: "the key has no access to the model"}
 	modelUnknown  = finding{kind: engine.ClientError, why: "there is no such model"}
-	elsewhere     = finding{kind: engine.ClientError, why: "what is asked for belongs to another account, or is gone"}
+	elsewhere     = finding{kind: engine.ClientError, elsewhere: true, why: "what is asked for belongs to another account, or is gone"}
 	busy          = finding{kind: engine.UpstreamFault, why: "the provider is overloaded, for every key"}
 	modelBusy     = finding{kind: engine.UpstreamFault, blame: theModel, why: "the model is overloaded, for every key"}
 	failed        = finding{kind: engine.UpstreamFault, why: "the provider failed"}
@@ -209,4 +209,8 @@ var sharedWords = compile([]rule{
 	{on: []int{0, 429}, finding: modelRate, words: "rate limit specific to this model|for this model is|rate limit reached for model|requests for this model|limit for model|limit for this model|rate limit for model"},
 	{on: []int{0, 429}, finding: tooFast.blames(theAccount), words: "your account's rate limit|your organization's rate limit|rate limit for your organization|account rate limit|your organization has exceeded|您的账户已达到速率限制"},
 	{on: []int{0, 400, 403, 429}, finding: tooFast, words: "rate limit exceeded|rate limit reached|rate limited|rate-limited|ratelimit|rate limiting|exceeded a secondary rate limit|exceeded your rate limit|exceeded the rate limit|rate limit has been|too many requests|request rate|requests too frequently|too frequent|请求过于频繁|频率限制|速率限制|请求频率|限流|rpm limit|tpm limit|quota exceeded|api rate limit|abuse detection"},
+
+	// What another account may have.
+	{on: []int{400, 404, 422}, finding: elsewhere, words: "no such file object|no file found with id|no thread found with id|no assistant found with id|no vector store found|no container found|" +
+		"conversation with id&not found|response with id&not found|container with id&not found|vector store with id&not found"},
 })

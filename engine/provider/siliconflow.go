@@ -31,5 +31,5 @@ var siliconFlow = Provider{
 		{words: "rejected due to rate limiting", finding: modelRate},
 		{words: "real-name|实名", on: []int{401, 403}, finding: accountMayNot.because("the account has to be verified")},
 	}),
-	Bound: []Resource{{Create: "/video/submit", Use: "/video/status", ID: "requestId", Fields: []string{"requestId"}}, {Create: "/files", Use: "/files/"}, {Create: "/batches", Use: "/batches/"}},
+	Bound: []Resource{{Create: "/video/submit", Use: "/video/status", ID: "requestId", Fields: []string{"requestId"}}, files, batches},
 }

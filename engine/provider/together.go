@@ -16,5 +16,5 @@ var together = Provider{
 		{codes: "dynamic_request_limited|dynamic_token_limited|overloaded", finding: modelBusy},
 		{codes: "credit_limit", finding: noMoney},
 	}),
-	Bound: []Resource{{Create: "/files", Use: "/files/"}, {Create: "/fine-tunes", Use: "/fine-tunes/"}, {Create: "/batches", Use: "/batches/"}, {Create: "/videos", Use: "/videos/"}},
+	Bound: []Resource{files, {Create: "/fine-tunes", Use: "/fine-tunes/"}, batches, {Create: "/videos", Use: "/videos/"}},
 }

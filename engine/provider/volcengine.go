@@ -26,8 +26,8 @@ var volcengine = Provider{
 		{codes: "internalserviceerror|internalservererror", finding: failed},
 		{codes: "unauthorized", on: []int{401}, words: "not authorized to access", finding: mayNot},
 	}),
-	Bound: []Resource{{Create: "/contents/generations/tasks", Use: "/contents/generations/tasks/"}, {Create: "/files", Use: "/files/"}, {Create: "/responses", Use: "/responses/", Fields: []string{"previous_response_id"}},
-		{Create: "/context/create", Use: "/context/", Fields: []string{"context_id"}}},
+	Bound: []Resource{{Create: "/contents/generations/tasks", Use: "/contents/generations/tasks/"}, files, responses,
+		{Create: "/context/create", Fields: []string{"context_id"}}},
 }
 
 var volcDay = finding{kind: engine.QuotaExhausted, blame: theModel, until: MidnightBeijing, why: "the day's allowance for this model is used up"}

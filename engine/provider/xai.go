@@ -16,4 +16,8 @@ var xAI = Provider{
 		{codes: "*not available*|*unavailable*", finding: failed},
 	}),
 	wordRules: compile([]rule{{words: "too many requests for team|for team", on: []int{429}, finding: modelRate}}),
+	Bound: []Resource{
+		files, responses, {Create: "/batches", ID: "batch_id|id", Use: "/batches/"},
+		{Create: "/videos/generations", ID: "request_id", Use: "/videos/"}, {Use: "/chat/deferred-completion/"},
+	},
 }

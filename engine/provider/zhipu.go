@@ -30,6 +30,6 @@ var zhipu = Provider{
 	}),
 	Bound: []Resource{
 		{Create: "/videos/generations", Use: "/async-result/"}, {Create: "/async/chat/completions", Use: "/async-result/"}, {Create: "/async/images/generations", Use: "/async-result/"},
-		{Create: "/files", Use: "/files/"}, {Create: "/batches", Use: "/batches/"},
+		files, batches,
 	},
 }

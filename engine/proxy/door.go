@@ -383,7 +383,8 @@ func (p *Proxy) pass(v *visit) {
 		er.Patience = listPatience
 	}
 	er.InputTokens, er.MaxOutput = v.body.size/4, v.top.maxOutput
-	o := &outgoing{method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), extra: s.Headers, body: v.body,
+	names(er, s.provider, v.query, v.top, v.body)
+	o := &outgoing{unkept: v.top.unkept, method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), extra: s.Headers, body: v.body,
 		arrived: p.started.Add(v.at), added: &s.added}
 	for name, values := range r.Header {
 		o.header[name] = values
@@ -397,6 +398,10 @@ func (p *Proxy) pass(v *visit) {
 		o.header["Te"] = []string{"trailers"}
 	}
 	decodable(o.header)
+	if s.provider.Learns(er.Method, er.Path, er.Repeatable) && o.header["Accept-Encoding"] != nil {
+		o.header["Accept-Encoding"] = identity
+	}
+	o.outlives = creates(er)
 	if len(r.Trailer) > 0 {
 		o.trailer = r.Trailer
 	}
@@ -417,6 +422,9 @@ func (p *Proxy) pass(v *visit) {
 		panic(http.ErrAbortHandler)
 	}
 }
+
+// identity asks for an answer as it is, so that it can be read as it passes.
+var identity = []string{"identity"}
 
 // decodable leaves of Accept-Encoding what keywheel can decode, so that an
 // error's body can be read and redacted.

@@ -49,6 +49,8 @@ func refusalOf(err error) *refusal {
 	switch {
 	case errors.As(err, &r):
 		return r
+	case errors.As(err, &none) && len(none.Bound) > 1:
+		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "keywheel_two_accounts", message: none.About(), final: true}
 	case errors.As(err, &none):
 		r = &refusal{status: http.StatusTooManyRequests, kind: "insufficient_quota", code: "keywheel_no_key", message: noKeyMessage(none), keys: none.Reasons, final: true}
 		if none.RetryAfter > 0 && none.RetryAfter <= soon {
@@ -71,6 +73,9 @@ func refusalOf(err error) *refusal {
 func noKeyMessage(err *engine.NoKeyError) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "No key of %s can serve this request now.", err.Service)
+	if about := err.About(); about != "" {
+		fmt.Fprintf(&b, " %s.", about)
+	}
 	for i, c := range err.Reasons {
 		if i == 20 {
 			fmt.Fprintf(&b, " And %d more.", len(err.Reasons)-i)

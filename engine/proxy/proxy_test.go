@@ -42,7 +42,7 @@ func newRig(t *testing.T, kind string, n int, h http.HandlerFunc, change ...func
 	t.Helper()
 	up := httptest.NewServer(h)
 	t.Cleanup(up.Close)
-	base := map[string]string{"openai": "/v1", "anthropic": "/v1", "github": "", "gemini": "/v1beta", "generic": ""}[kind]
+	base := map[string]string{"openai": "/v1", "anthropic": "/v1", "github": "", "gemini": "/v1beta", "aimlapi": "/v1", "generic": ""}[kind]
 	cfg := engine.Config{Services: []engine.Service{{Name: "svc"}}}
 	for i := range n {
 		name := fmt.Sprintf("k%d", i+1)

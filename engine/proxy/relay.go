@@ -37,8 +37,11 @@ type answerBody struct {
 	pending chan arrival
 	failed  error
 	price   func(*provider.Usage)
-	err     error // how the client's reading ended; nil while it has not
-	closed  sync.Once
+	learn   *learner // reads what was made as it passes; nil where nothing was
+	// end ends the request that outlives its client; nil of one that does not.
+	end    context.CancelFunc
+	err    error // how the client's reading ended; nil while it has not
+	closed sync.Once
 }
 
 func (a *answerBody) Read(p []byte) (n int, err error) {
@@ -61,6 +64,9 @@ func (a *answerBody) Read(p []byte) (n int, err error) {
 	}
 	if n > 0 && a.tap != nil {
 		_, _ = a.tap.Write(p[:n])
+	}
+	if a.learn != nil && !a.learn.pass(p[:n], err == io.EOF) {
+		a.learn = nil
 	}
 	if err != nil {
 		a.err = err
@@ -90,9 +96,13 @@ func (a *answerBody) unguard() {
 // Close ends the answer and settles its lease. A body that was not read to its
 // end is one whose client left, unless its last event had passed: some clients
 // always leave then.
-func (a *answerBody) Close() error {
-	err := a.ReadCloser.Close()
+func (a *answerBody) Close() (err error) {
 	a.closed.Do(func() {
+		if a.end != nil {
+			a.drain()
+			defer a.end()
+		}
+		err = a.ReadCloser.Close()
 		a.unguard()
 		u := a.usage
 		var inStream error

@@ -88,8 +88,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	path := req.URL.EscapedPath()
 	o := &outgoing{method: req.Method, path: path, query: provider.StripQuery(req.URL.RawQuery), header: req.Header.Clone(), body: kept, trailer: req.Trailer}
-	r := &engine.Request{ID: requestID(), Service: t.Service, Method: req.Method, Path: path, Model: topOf(path, kept).model}
+	r := &engine.Request{ID: requestID(), Service: t.Service, Method: req.Method, Path: path}
 	r.Scope, r.Repeatable = provider.Describe(req.Method, path)
+	says := topOf(path, kept)
+	r.Model, o.unkept = says.model, says.unkept
+	if p, ok := provider.Lookup(t.Engine.Kind(t.Service)); ok {
+		names(r, p, o.query, says, kept)
+	}
 	res, err := t.sender.send(req.Context(), r, o)
 	kept.drop()
 	if res != nil {
@@ -126,6 +131,11 @@ type outgoing struct {
 	// added counts the time since the request arrived; nil does not.
 	added   *added
 	arrived time.Time
+	// unkept is set where the client asked that what is made is not stored.
+	unkept bool
+	// outlives is whether it goes on when its client leaves; end then ends it.
+	outlives bool
+	end      context.CancelFunc
 	// trailer is filled when the client's body has been read.
 	trailer http.Header
 }
@@ -182,12 +192,20 @@ func (err *LostError) Error() string {
 // Closing that answer's body settles its lease.
 func (s *sender) send(ctx context.Context, r *engine.Request, o *outgoing) (*http.Response, error) {
 	r.Once = !o.body.repeatable()
+	sending := ctx
+	if o.outlives {
+		sending, o.end = outlive(ctx)
+	}
 	for {
 		lease, err := s.engine.Acquire(ctx, r)
-		if err != nil {
-			return nil, err
+		again := false
+		var res *http.Response
+		if err == nil {
+			res, again, err = s.attempt(sending, r, o, lease)
 		}
-		res, again, err := s.attempt(ctx, r, o, lease)
+		if err != nil && o.end != nil {
+			o.end()
+		}
 		if !again {
 			return res, err
 		}
@@ -215,7 +233,7 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		return s.lost(ctx, r, lease, err)
 	}
 	redactHeader(res.Header, key)
-	a := &answerBody{ReadCloser: res.Body, lease: lease, parent: ctx, idle: s.timeouts.Idle}
+	a := &answerBody{ReadCloser: res.Body, lease: lease, parent: ctx, idle: s.timeouts.Idle, end: o.end}
 	answer := provider.Answer{Method: o.method, Path: r.Path, Model: r.Model, Status: res.StatusCode, Header: res.Header}
 	v := engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: res.StatusCode}}
 	switch {
@@ -245,6 +263,9 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 			a.tap = t.provider.Tap(answer)
 		}
 		a.price = func(u *provider.Usage) { u.Price(key.Kind, r.Model, s.prices...) }
+	}
+	if v.Kind == engine.OK && res.StatusCode >= 200 && res.StatusCode < 300 && !o.unkept {
+		a.learn = learn(r, t.provider, lease, res)
 	}
 	res.Body = a
 	if rw, ok := a.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/tidwall/gjson"
+
+	"keywheel/engine/provider"
 )
 
 // top is what the top level of a JSON body says of the request.
@@ -15,6 +17,10 @@ type top struct {
 	stream, options bool
 	// maxOutput is how many tokens the answer may have; 0 is not said.
 	maxOutput int64
+	// unkept is whether what is made is not to be stored.
+	unkept bool
+	// names is whether some field, however deep, may name a bound resource.
+	names bool
 }
 
 // maxModel bounds a model's name.
@@ -44,15 +50,18 @@ func readTop(b []byte) (t top) {
 			return t
 		}
 		i = skipSpace(b, i+1)
-		end := skipValue(b, i)
+		end := t.skipValue(b, i)
 		if end < 0 {
 			return t
 		}
+		t.names = t.names || provider.MayName(name)
 		switch string(name) {
 		case "model":
 			t.model = text(b[i:end])
 		case "stream":
 			t.stream = string(b[i:end]) == "true"
+		case "store":
+			t.unkept = string(b[i:end]) == "false"
 		case "stream_options":
 			t.options = true
 		case "max_tokens", "max_completion_tokens", "max_output_tokens":
@@ -103,8 +112,9 @@ func skipString(b []byte, i int) int {
 	}
 }
 
-// skipValue steps over the value that begins at i; -1 if it does not end.
-func skipValue(b []byte, i int) int {
+// skipValue steps over the value that begins at i; -1 if it does not end. Of
+// what is nested it notes whether some string may be a field's name that matters.
+func (t *top) skipValue(b []byte, i int) int {
 	if i >= len(b) {
 		return -1
 	}
@@ -116,9 +126,11 @@ func skipValue(b []byte, i int) int {
 		for i < len(b) {
 			switch b[i] {
 			case '"':
+				from := i
 				if i = skipString(b, i); i < 0 {
 					return -1
 				}
+				t.names = t.names || provider.MayName(b[from+1:i-1])
 				continue
 			case '{', '[':
 				depth++

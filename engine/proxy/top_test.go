@@ -19,7 +19,10 @@ func TestReadTop(t *testing.T) {
 		`{"model":"` + strings.Repeat("x", 300) + `"}`:                                                                     {},
 		`{"model":"m","messages":[{"content":"cut`:                                                                         {model: "m"},
 		`{"messages":"\\\\\"","model":"m"}`:                                                                                {model: "m"},
-		`["model"]`:                                                                                                        {}, `{`: {}, `{"`: {}, `{"model"`: {}, ``: {}, `{,}`: {}, `null`: {}, `{"model":`: {},
+		`{"previous_response_id":"resp_1","store":false}`:                                                                  {names: true, unkept: true},
+		`{"model":"m","input":[{"content":[{"type":"input_file","file_id":"x"}]}],"store":true}`:                           {model: "m", names: true},
+		`{"messages":[{"content":"the \\\"file_id\\\" of it"}]}`:                                                           {},
+		`["model"]`: {}, `{`: {}, `{"`: {}, `{"model"`: {}, ``: {}, `{,}`: {}, `null`: {}, `{"model":`: {},
 	} {
 		if got := readTop([]byte(body)); got != want {
 			t.Errorf("%.80s: %+v, want %+v", body, got, want)

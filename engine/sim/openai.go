@@ -21,6 +21,9 @@ var openai = dialect{
 		{pattern: "POST /v1/chat/completions", scope: "chat", model: true, writes: true, serve: chat(onRequest)},
 		{pattern: "POST /v1/responses", scope: "chat", model: true, writes: true, serve: respond},
 		{pattern: "GET /v1/responses/{id}", free: true, serve: readResponse},
+		{pattern: "POST /v1/files", free: true, serve: uploadFile},
+		{pattern: "GET /v1/files/{id}", free: true, serve: readFile},
+		{pattern: "DELETE /v1/files/{id}", free: true, serve: deleteFile},
 		{pattern: "POST /v1/embeddings", scope: "embedding", model: true, serve: embed},
 		{pattern: "POST /v1/images/generations", scope: "image", usd: 0.04, serve: image},
 	},
@@ -150,6 +153,9 @@ func (c *call) chatUsage() object {
 // chat serves chat completions, as JSON or as a stream.
 func chat(when usageChunk) func(*call) {
 	return func(c *call) {
+		if !c.hasFiles() {
+			return
+		}
 		if !c.streams() {
 			c.ok(object{
 				"id": "chatcmpl-" + c.id, "object": "chat.completion", "created": c.now.Unix(), "model": c.model,

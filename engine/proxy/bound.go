@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"keywheel/engine"
+	"keywheel/engine/provider"
+)
+
+// names tells the engine which bound resources a request names.
+func names(r *engine.Request, p *provider.Provider, query string, t top, b *body) {
+	c := provider.Call{Method: r.Method, Path: r.Path, Query: query, Repeatable: r.Repeatable, Model: t.model}
+	if t.names {
+		c.Body = b.mem
+	}
+	r.Bound, r.Guessed = p.Names(c)
+}
+
+// learn notes what a successful answer's head tells of bound resources, and
+// returns what reads the rest of it from the body; nil if that tells nothing.
+func learn(r *engine.Request, p *provider.Provider, lease *engine.Lease, res *http.Response) *learner {
+	if r.Method == http.MethodDelete {
+		// Of what is part of another thing only the part is gone.
+		if len(r.Bound) == 1 && strings.HasSuffix(r.Path, "/"+r.Bound[0]) {
+			lease.Forget(r.Bound...)
+		}
+		return nil
+	}
+	if !p.Learns(r.Method, r.Path, r.Repeatable) {
+		return nil
+	}
+	if ids := p.LearnedInHead(res.Header); len(ids) > 0 {
+		lease.Bind(ids...)
+	}
+	return &learner{provider: p, lease: lease, method: r.Method, path: r.Path, stream: formOf(res.Header) == stream, encoding: res.Header.Get("Content-Encoding")}
+}
+
+// maxLearn is how much of an answer is read for the ids it tells: what makes
+// something says so at once.
+const maxLearn = 64 << 10
+
+// learner reads the ids that an answer tells as it passes, and binds them to
+// the key before the client has them.
+type learner struct {
+	provider     *provider.Provider
+	lease        *engine.Lease
+	method, path string
+	stream       bool
+	encoding     string
+	seen         []byte
+}
+
+// pass takes what passes; end says that it is the last. It reports whether
+// there is more to learn.
+func (l *learner) pass(b []byte, end bool) (more bool) {
+	l.seen = append(l.seen, b[:min(len(b), maxLearn-len(l.seen))]...)
+	end = end || len(l.seen) == maxLearn
+	var ids []string
+	switch {
+	case l.stream:
+		ids = l.events(end)
+		end = end || len(ids) > 0
+	case end && l.encoding != "":
+		if text, _, whole := decode(l.seen, l.encoding); whole {
+			ids = l.provider.Learned(l.method, l.path, text)
+		}
+	case end || bytes.HasSuffix(bytes.TrimRight(b, " \r\n"), []byte("}")) && gjson.ValidBytes(l.seen):
+		ids, end = l.provider.Learned(l.method, l.path, l.seen), true
+	}
+	if len(ids) > 0 {
+		l.lease.Bind(ids...)
+	}
+	return !end
+}
+
+// events looks through the events that are whole.
+func (l *learner) events(end bool) []string {
+	for {
+		i := bytes.IndexByte(l.seen, '\n')
+		if i < 0 && !end {
+			return nil
+		}
+		line, rest, _ := bytes.Cut(l.seen, []byte("\n"))
+		if data, ok := bytes.CutPrefix(line, []byte("data:")); ok {
+			if ids := l.provider.Learned(l.method, l.path, data); len(ids) > 0 {
+				return ids
+			}
+		}
+		if l.seen = rest; i < 0 {
+			return nil
+		}
+	}
+}
