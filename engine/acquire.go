@@ -46,12 +46,23 @@ type Request struct {
 	faults   int
 	rotation *Rotation
 	over     bool
+	// For its record: how long it stood in line, when its answer began, what
+	// it used.
+	waited time.Duration
+	head   time.Time
+	used   Usage
 }
 
 type attempt struct {
 	cred *credential
 	kind Kind
 	gens gens
+	// For the request's record: what was answered, after how long, and why
+	// that was judged so.
+	key    *key
+	status int
+	took   time.Duration
+	why    string
 }
 
 // Attempts is how many keys the request has been sent with.
@@ -64,8 +75,8 @@ func (r *Request) attempt(i int) *attempt {
 	return &r.more[i-len(r.tried)]
 }
 
-func (r *Request) remember(c *credential, g gens) {
-	a := attempt{cred: c, gens: g}
+func (r *Request) remember(k *key, g gens) {
+	a := attempt{cred: k.cred, gens: g, key: k}
 	if r.attempts < len(r.tried) {
 		r.tried[r.attempts] = a
 	} else {
@@ -237,7 +248,7 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 		e.begin(r, s, now)
 	}
 	if err := ctx.Err(); err != nil {
-		e.end(r, now, ClientError, "the client left")
+		e.end(r, now, ClientError, clientLeft)
 		return nil, err
 	}
 	e.sweep(now)
@@ -350,7 +361,7 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 		}
 	}
 	l.gens = gensOf(c, r)
-	r.remember(c, l.gens)
+	r.remember(k, l.gens)
 	l.takeLimits(now)
 	for _, h := range c.holders() {
 		if h != nil {
@@ -388,7 +399,7 @@ func (e *Engine) refuse(r *Request, now time.Time) *NoKeyError {
 	if r.rotation != nil {
 		e.rotated(r, nil, now)
 	}
-	e.end(r, now, QuotaExhausted, "refused: no key could serve")
+	e.end(r, now, QuotaExhausted, noKeyCould)
 	return none
 }
 
@@ -418,6 +429,7 @@ func (e *Engine) end(r *Request, now time.Time, kind Kind, outcome string) {
 	if r.rotation != nil && r.rotation.Outcome == "" {
 		r.rotation.Outcome = outcome
 	}
+	e.recordRequest(r, now, kind, outcome)
 }
 
 // Abandon ends a request that holds no lease and will not be tried again.
@@ -425,7 +437,7 @@ func (e *Engine) Abandon(r *Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if r.svc != nil {
-		e.end(r, time.Now(), ClientError, "the client left")
+		e.end(r, time.Now(), ClientError, clientLeft)
 	}
 }
 

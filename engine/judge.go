@@ -45,7 +45,8 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 	l.answered(&v, now)
 	e.counted(l.key.cred, now)
 	r, c := l.req, l.key.cred
-	r.attempt(r.attempts - 1).kind = v.Kind
+	a := r.attempt(r.attempts - 1)
+	a.kind, a.status, a.took, a.why, r.head = v.Kind, v.Evidence.Status, now.Sub(l.at), v.Rule, now
 	c.verdicts.count(v.Kind)
 	r.svc.verdicts.count(v.Kind)
 	if v.Kind == OK || v.Kind == ClientError {
@@ -108,9 +109,10 @@ func (l *Lease) Close(u Usage, err error) {
 	e.endTrials(l, now)
 	e.release(l, u, now)
 	kind, outcome := l.kind, ""
+	r.used = u
 	switch {
 	case errors.Is(err, ErrClientLeft):
-		kind, outcome = ClientError, "the client left"
+		kind, outcome = ClientError, clientLeft
 	case err != nil:
 		// A cut stream: the client saw a broken connection.
 		kind = UpstreamFault

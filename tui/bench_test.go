@@ -43,7 +43,7 @@ func BenchmarkFetch(b *testing.B) {
 	src := &fake{snap: thousands()}
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = fetch(src, 0)()
+		_ = fetch(src, 0, 0)()
 	}
 }
 

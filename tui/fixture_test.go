@@ -280,7 +280,7 @@ func monitor(t testing.TB, w, h int, snap engine.Snapshot, events []engine.Event
 	m := New(src, Options{Own: true, Zone: time.UTC}, func(name string) string { return env[name] })
 	m.now = noon
 	m.Update(tea.WindowSizeMsg{Width: w, Height: h})
-	m.Update(fetch(src, 0)())
+	m.Update(fetch(src, 0, 0)())
 	for name, t := range m.traces { // an hour of watching
 		p := m.scene.byName[name].burning
 		t.points = nil

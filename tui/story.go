@@ -8,16 +8,22 @@ import (
 )
 
 // whySelection is what w shows: of a service its last rotation and how it
-// stands, of a key its holds, of an event the event.
-func (st *state) whySelection(focus paneID, name string, seq uint64) (paras []para) {
-	switch focus {
+// stands, of a key its holds, of an event the event, of a request its attempts.
+func (st *state) whySelection(id paneID, name string) []para {
+	switch id {
 	case paneTimeline:
 		for i := range st.events {
-			if st.events[i].Seq == seq {
+			if eventName(&st.events[i]) == name {
 				return st.whyEvent(&st.events[i])
 			}
 		}
-	case paneKeys:
+	case paneTraffic:
+		for i := range st.requests {
+			if strconv.FormatUint(st.requests[i].Seq, 10) == name {
+				return st.whyRequest(&st.requests[i])
+			}
+		}
+	case paneKeys, paneAll:
 		if k := st.scene.keys[name]; k != nil {
 			return st.keyStory(k)
 		}

@@ -123,7 +123,7 @@ func TestTroubleThatPassesMovesNothing(t *testing.T) {
 
 func TestAPinHasNoNext(t *testing.T) {
 	t.Parallel()
-	s := newScene(trouble()).byName["librechat-ui"]
+	s := newScene(trouble(), nil).byName["librechat-ui"]
 	if s.pool == nil || s.pool.keys != 1 || s.pool.remaining != 300e3 || s.burner != "" {
 		t.Errorf("the pool of a pinned service is %+v", s.pool)
 	}

@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"slices"
+	"time"
+)
+
+// RequestRecord is one client request that is over: which keys it was sent
+// with, what each answered, and what the client saw. Texts are as harmless as
+// they were when they came in: whoever describes a request has cleaned them.
+type RequestRecord struct {
+	// Seq rises by one with every request that ends.
+	Seq     uint64    `json:"seq"`
+	ID      string    `json:"id"`
+	At      time.Time `json:"at"`
+	Service string    `json:"service"`
+	Method  string    `json:"method"`
+	Path    string    `json:"path"`
+	Model   string    `json:"model"`
+	// From is who sent a request that was turned away at the door.
+	From string `json:"from,omitempty"`
+	// Key is the one whose answer the client got; "" if none.
+	Key      string          `json:"key"`
+	Attempts []AttemptRecord `json:"attempts"`
+	// Status is what upstream answered last; for one turned away, the door.
+	Status int `json:"status"`
+	// WaitedMS is how long it stood in line, HeadMS when the head of its answer
+	// came, TookMS when all was over, since its arrival.
+	WaitedMS     int64   `json:"waited_ms"`
+	HeadMS       int64   `json:"head_ms"`
+	TookMS       int64   `json:"took_ms"`
+	InputTokens  int64   `json:"input_tokens"`
+	OutputTokens int64   `json:"output_tokens"`
+	CostUSD      float64 `json:"cost_usd"`
+	// Outcome is what the client saw, one of the Outcome words; Why says more
+	// where there is more.
+	Outcome string `json:"outcome"`
+	Why     string `json:"why,omitempty"`
+}
+
+// AttemptRecord is one key's part in a request.
+type AttemptRecord struct {
+	Key     string `json:"key"`
+	Verdict Kind   `json:"verdict"`
+	Status  int    `json:"status"`
+	TookMS  int64  `json:"took_ms"`
+	// Why is the rule that decided, "" where nothing had to be decided.
+	Why string `json:"why,omitempty"`
+}
+
+// The values of [RequestRecord.Outcome].
+const (
+	OutcomeServed      = "served"
+	OutcomeClientError = "client error"
+	OutcomeRefused     = "refused"
+	OutcomeFailed      = "failed"
+	OutcomeLeft        = "client left"
+	OutcomeTurnedAway  = "turned away"
+)
+
+// How the engine says that a request ended without an answer.
+const (
+	clientLeft = "the client left"
+	noKeyCould = "refused: no key could serve"
+)
+
+// maxRecords is how many requests the engine remembers.
+const maxRecords = 2000
+
+// trafficLog is a ring of the last requests. Its entries are used again, their
+// attempts too, so that a record costs no allocation once the ring is full.
+type trafficLog struct {
+	ring []RequestRecord
+	seq  uint64
+}
+
+// next is the entry for a new record, blank but for its number.
+func (l *trafficLog) next() *RequestRecord {
+	l.seq++
+	if len(l.ring) < maxRecords {
+		l.ring = append(l.ring, RequestRecord{Seq: l.seq})
+		return &l.ring[len(l.ring)-1]
+	}
+	rec := &l.ring[(l.seq-1)%maxRecords]
+	*rec = RequestRecord{Seq: l.seq, Attempts: rec.Attempts[:0]}
+	return rec
+}
+
+// Requests returns the requests that ended after the given sequence number and
+// are still remembered, the oldest first. They share no memory with the engine.
+func (e *Engine) Requests(after uint64) []RequestRecord {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := &e.traffic
+	if after >= l.seq {
+		return nil
+	}
+	first := max(after+1, l.seq-uint64(len(l.ring))+1)
+	list := make([]RequestRecord, 0, l.seq-first+1)
+	for seq := first; seq <= l.seq; seq++ {
+		rec := l.ring[(seq-1)%maxRecords]
+		rec.Attempts = slices.Clone(rec.Attempts)
+		list = append(list, rec)
+	}
+	return list
+}
+
+// TurnedAway remembers a request that was refused at the door: it reached no
+// service.
+func (e *Engine) TurnedAway(from, method, path, why string, status int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	rec := e.traffic.next()
+	rec.At, rec.From, rec.Method, rec.Path, rec.Why, rec.Status = time.Now(), clean(from), clean(method), clean(path), clean(why), status
+	rec.Outcome = OutcomeTurnedAway
+}
+
+// recordRequest remembers a request that has just ended. kind is what its
+// client saw.
+func (e *Engine) recordRequest(r *Request, now time.Time, kind Kind, outcome string) {
+	rec := e.traffic.next()
+	rec.ID, rec.At, rec.Service, rec.Method, rec.Path, rec.Model = r.ID, r.began, r.svc.Name, r.Method, r.Path, r.Model
+	rec.WaitedMS, rec.TookMS, rec.Why = r.waited.Milliseconds(), now.Sub(r.began).Milliseconds(), outcome
+	rec.InputTokens, rec.OutputTokens, rec.CostUSD = r.used.Input, r.used.Output, r.used.CostUSD
+	if !r.head.IsZero() {
+		rec.HeadMS = r.head.Sub(r.began).Milliseconds()
+	}
+	for i := range r.attempts {
+		a := r.attempt(i)
+		rec.Attempts = append(rec.Attempts, AttemptRecord{Key: a.key.Name, Verdict: a.kind, Status: int(a.status), TookMS: a.took.Milliseconds(), Why: a.why})
+		rec.Key, rec.Status = a.key.Name, int(a.status)
+	}
+	rec.Outcome = outcomeOf(kind, outcome)
+	if rec.Outcome == OutcomeRefused {
+		rec.Key = ""
+	}
+}
+
+// outcomeOf names what the client saw.
+func outcomeOf(kind Kind, outcome string) string {
+	switch {
+	case outcome == clientLeft:
+		return OutcomeLeft
+	case kind == OK:
+		return OutcomeServed
+	case kind == ClientError:
+		return OutcomeClientError
+	case outcome == noKeyCould:
+		return OutcomeRefused
+	default:
+		return OutcomeFailed
+	}
+}
