@@ -53,9 +53,9 @@ func init() {
 		{keys: []string{"p"}, show: "p", name: "pin", hint: "pin", doc: "pin the service to the key for a time, or unpin it", acts: true, when: canPin, run: plainly(askPin)},
 		{keys: []string{"D"}, show: "D", name: "drain", doc: "drain the key: no new requests, those under way finish", acts: true, when: canDrain, run: plainly(askDrain)},
 		{keys: []string{"w"}, show: "w", name: "why", hint: "why", doc: "why: the last rotation, every hold of a key, every attempt of a request", when: hasSelection, run: plainly(why)},
-		{keys: []string{"!"}, show: "!", name: "next problem", hint: "problem", doc: "go to the next service that needs you", when: hasProblem, run: plainly(nextProblem)},
 		{keys: []string{"/"}, show: "/", name: "filter", hint: "filter", doc: "filter as you type: words, `state:cooling`, `quota<20`, `runway<1h`, `!disabled`", when: canFilter, run: plainly(startFilter)},
 		{keys: []string{":"}, show: ":", name: "commands", hint: "command", doc: "every action by name", run: plainly(openPalette)},
+		{keys: []string{"!"}, show: "!", name: "next problem", hint: "problem", doc: "go to the next service that needs you", when: hasProblem, run: plainly(nextProblem)},
 		{keys: []string{"u"}, show: "u", name: "undo", hint: "undo", doc: "take the last action back, or all of it that was done at once", acts: true, when: canUndo, run: plainly(askUndo)},
 		{keys: []string{"ctrl+r"}, show: "ctrl+r", name: "redo", doc: "do again what was just taken back", acts: true, when: canRedo, run: plainly(redo)},
 		{keys: []string{" "}, show: "space", name: "mark", hint: "mark", doc: "mark for the next action, or take the mark away", when: canMark, run: plainly(mark1)},
@@ -140,7 +140,7 @@ func canDrain(st *state) bool {
 func canEnable(st *state) bool { return len(st.toEnable()) > 0 }
 
 func canReset(st *state) bool {
-	return len(st.targetServices()) > 0 && !onKeys(st) && st.screen != screenTraffic || len(st.targetKeys()) > 0
+	return len(st.targetServices()) > 0 || len(st.targetKeys()) > 0
 }
 
 func canPin(st *state) bool {
@@ -187,11 +187,11 @@ func deeper(m *Model) tea.Cmd {
 		return nil
 	case paneAll:
 		for i := range m.all {
-			if r := &m.all[i]; r.key == nil && r.id == m.list().chosen {
+			if r := &m.all[i]; r.group != nil && r.id == m.list().chosen {
 				if m.folded == nil {
 					m.folded = map[string]bool{}
 				}
-				m.folded[r.id] = !r.folded
+				m.folded[r.id] = !r.group.folded
 				m.arrange()
 				return nil
 			}

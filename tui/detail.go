@@ -9,7 +9,7 @@ func (st *state) drawDetail(c *canvas, l *layout) {
 	if b.h <= 0 || title == "" {
 		return
 	}
-	in := frame{title: title, note: "w in full"}.draw(c, b)
+	in := frame{title: title, note: pick(hasSelection(st), "w in full", "")}.draw(c, b)
 	in.x, in.w = in.x+1, max(in.w-2, 0)
 	c.story(in, flow(st.detail(), in.w))
 }
@@ -20,7 +20,7 @@ func (c *canvas) story(in box, list [][]span) {
 		list = slices.DeleteFunc(slices.Clone(list), func(l []span) bool { return width(l) == 0 })
 	}
 	n := c.lines(in, list, 0)
-	if n < len(list) && n > 0 {
+	if n < len(list) && n > 1 {
 		c.clear(box{in.x, in.y + n - 1, in.w, 1})
 		c.pen(in, n-1).put(grey, "… ").put(bold, "w").put(grey, " shows all of it")
 	}

@@ -224,6 +224,9 @@ func (st *state) needs(room int) []span {
 		verb = " needs you: "
 	}
 	head := "▲ " + strconv.Itoa(len(names)) + verb
+	if more := pick(len(names) > 1, len(" +99"), 0); cells(head)+cells(names[0])+more > room {
+		return []span{{st.dot() | bold, strings.TrimSuffix(head, ": ")}}
+	}
 	out := []span{{st.dot() | bold, head}}
 	used := cells(head)
 	for i, n := range names {

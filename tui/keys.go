@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -83,17 +82,17 @@ func (st *state) keyColumns(id paneID, s *service, long int) []column[*engine.Ke
 	begin := column[*engine.KeyStatus]{least: 4, cell: func(p *pen, k *engine.KeyStatus) { st.rowBegin(p, id, k.Name, st.keyLook(k)) }}
 	name := column[*engine.KeyStatus]{head: "KEY", least: min(long, 13), best: long, cell: func(p *pen, k *engine.KeyStatus) {
 		st.keyName(p, pick(k.Name == st.lists[id].chosen && st.focus == id, bold, plain), k.Name)
-	}, cmp: func(a, b *engine.KeyStatus) int { return cmp.Compare(a.Name, b.Name) }}
+	}, by: func(k *engine.KeyStatus) (float64, string) { return 0, k.Name }}
 	if more := st.aspectColumns(); id == paneAll && more != nil {
 		return append([]column[*engine.KeyStatus]{begin, name}, more...)
 	}
 	cols := []column[*engine.KeyStatus]{begin, name,
 		{head: "QUOTA LEFT", brief: "LEFT", least: 10, best: 14, gap: 1, drop: 2, cell: func(p *pen, k *engine.KeyStatus) {
 			gaugeCell(p, ofKey(k, st.now))
-		}, cmp: st.byPool(func(q *pool) float64 { return q.fraction() })},
+		}, by: st.byPool(func(q *pool) float64 { return q.fraction() })},
 		{head: "OF", least: 22, best: 26, gap: 2, spare: true, drop: 8, cell: func(p *pen, k *engine.KeyStatus) { ofCell(p, ofKey(k, st.now)) }},
 		{head: "RUNWAY", least: 6, gap: 1, right: true, spare: true, drop: 6, cell: func(p *pen, k *engine.KeyStatus) { runwayCell(p, ofKey(k, st.now)) },
-			cmp: st.byPool((*pool).seconds)},
+			by: st.byPool((*pool).seconds)},
 		{head: "RESETS", least: 6, best: 9, gap: 1, right: true, spare: true, drop: 7, cell: func(p *pen, k *engine.KeyStatus) {
 			if q := ofKey(k, st.now); q != nil && !q.resets.IsZero() {
 				text := st.at(q.resets)
@@ -104,7 +103,7 @@ func (st *state) keyColumns(id paneID, s *service, long int) []column[*engine.Ke
 				return
 			}
 			p.right(grey, "—")
-		}, cmp: st.byPool(func(q *pool) float64 {
+		}, by: st.byPool(func(q *pool) float64 {
 			if q.resets.IsZero() {
 				return math.Inf(1)
 			}
@@ -115,33 +114,32 @@ func (st *state) keyColumns(id paneID, s *service, long int) []column[*engine.Ke
 		}},
 		{head: "RATE", least: 7, gap: 1, right: true, drop: 6, cell: func(p *pen, k *engine.KeyStatus) {
 			p.right(pick(k.PerMin > 0, plain, grey), rate(k.PerMin))
-		}, cmp: func(a, b *engine.KeyStatus) int { return cmp.Compare(a.PerMin, b.PerMin) }},
+		}, by: func(k *engine.KeyStatus) (float64, string) { return k.PerMin, "" }},
 		{head: "FAILED", least: 7, best: 10, gap: 2, drop: 5, cell: func(p *pen, k *engine.KeyStatus) {
 			failureCell(p, k.Verdicts, k.LastFailure != nil && st.now.Sub(*k.LastFailure).Minutes() < 4)
-		}, cmp: func(a, b *engine.KeyStatus) int { return cmp.Compare(a.Verdicts.Failed(), b.Verdicts.Failed()) }},
+		}, by: func(k *engine.KeyStatus) (float64, string) { return float64(k.Verdicts.Failed()), "" }},
 		{head: "STATE", least: 25, best: 26, grow: 1, gap: 2, cell: func(p *pen, k *engine.KeyStatus) { st.keyState(p, s, k) },
-			cmp: func(a, b *engine.KeyStatus) int { return cmp.Compare(a.State, b.State) }},
+			by: func(k *engine.KeyStatus) (float64, string) { return float64(k.State), "" }},
 	}
 	if id == paneAll {
 		cols[len(cols)-1].least = 22
 		serves := column[*engine.KeyStatus]{head: "SERVICES", least: 12, best: 20, gap: 2, spare: true, drop: 1,
 			cell: func(p *pen, k *engine.KeyStatus) { p.put(grey, strings.Join(k.Services, ", ")) },
-			cmp:  func(a, b *engine.KeyStatus) int { return slices.Compare(a.Services, b.Services) }}
+			by:   func(k *engine.KeyStatus) (float64, string) { return 0, strings.Join(k.Services, ", ") }}
 		cols = slices.Insert(cols, 2, serves)
 	}
 	return cols
 }
 
-// byPool orders keys by a number of their tightest limit; those without any
-// come last.
-func (st *state) byPool(of func(q *pool) float64) func(a, b *engine.KeyStatus) int {
-	value := func(k *engine.KeyStatus) float64 {
+// byPool sorts keys by a number of their tightest limit; those without any come
+// last.
+func (st *state) byPool(of func(q *pool) float64) func(k *engine.KeyStatus) (float64, string) {
+	return func(k *engine.KeyStatus) (float64, string) {
 		if q := ofKey(k, st.now); q != nil {
-			return of(q)
+			return of(q), ""
 		}
-		return math.Inf(1)
+		return math.Inf(1), ""
 	}
-	return func(a, b *engine.KeyStatus) int { return cmp.Compare(value(a), value(b)) }
 }
 
 // keyLook is how a key's row begins: its state, or that little is left.

@@ -85,11 +85,11 @@ func beside(id paneID) func(*layout, *state, box) {
 		}
 		switch {
 		case st.w >= wideWidth:
-			w := b.w * 2 / 5
+			w := max(b.w/3, 44)
 			l.panes[id].w -= w
 			l.why = box{b.x + b.w - w, b.y, w, b.h}
 		case b.h >= 15:
-			h := min(max(b.h*2/5, 7), 16)
+			h := min(max(b.h*9/20, 8), 18)
 			l.panes[id].h -= h
 			l.why = box{b.x, b.y + b.h - h, b.w, h}
 		}

@@ -62,26 +62,46 @@ func (l *list) order(natural string) string {
 }
 
 // sortRows sorts rows by the list's column; in its own order it leaves them.
+// What to sort by is asked once of each row, and not at every comparison.
 func sortRows[R any](l *list, cols []column[R], rows []R) {
-	for i := range cols {
-		if cols[i].head != l.column || cols[i].cmp == nil {
-			continue
-		}
-		cmp := cols[i].cmp
-		slices.SortStableFunc(rows, func(a, b R) int {
-			if l.reverse {
-				return cmp(b, a)
-			}
-			return cmp(a, b)
-		})
+	at := slices.IndexFunc(cols, func(c column[R]) bool { return c.head == l.column && c.by != nil })
+	if at < 0 {
 		return
+	}
+	type keyed struct {
+		n    float64
+		word string
+		i    int
+		row  R
+	}
+	list := make([]keyed, len(rows))
+	for i, row := range rows {
+		n, word := cols[at].by(row)
+		list[i] = keyed{n, word, i, row}
+	}
+	sign := pick(l.reverse, -1, 1)
+	slices.SortFunc(list, func(a, b keyed) int {
+		switch {
+		case a.n < b.n:
+			return -sign
+		case a.n > b.n:
+			return sign
+		case a.word < b.word:
+			return -sign
+		case a.word > b.word:
+			return sign
+		}
+		return a.i - b.i
+	})
+	for i := range list {
+		rows[i] = list[i].row
 	}
 }
 
 // sortable lists the columns that a list can be sorted by.
 func sortable[R any](cols []column[R]) (heads []string) {
 	for _, c := range cols {
-		if c.cmp != nil {
+		if c.by != nil {
 			heads = append(heads, c.head)
 		}
 	}

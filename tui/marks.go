@@ -3,6 +3,7 @@ package tui
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -54,15 +55,17 @@ func canMark(st *state) bool {
 
 // names are the names behind a row: itself, or all keys of a group.
 func (st *state) names(id string) []string {
-	for i := range st.all {
-		if r := &st.all[i]; st.focus == paneAll && r.key == nil && r.id == id {
-			return r.names
+	if st.focus == paneAll && strings.HasPrefix(id, groupPrefix) {
+		for i := range st.all {
+			if r := &st.all[i]; r.id == id {
+				return r.group.names()
+			}
 		}
 	}
 	return []string{id}
 }
 
-// mark marks the selected row, or takes its mark away, and goes on to the next.
+// mark1 marks the selected row, or takes its mark away, and goes on to the next.
 func mark1(m *Model) tea.Cmd {
 	l, set := m.list(), m.marks.of(m.focus)
 	names := m.names(l.pick())

@@ -278,7 +278,7 @@ func heldParts(k *engine.KeyStatus) (list []engine.HoldStatus) {
 func askReset(m *Model) tea.Cmd {
 	var lift, zero []engine.Action
 	var names []string
-	byKey := m.focus != paneServices && len(m.targetKeys()) > 0 && m.focus != paneTimeline
+	byKey := m.focus != paneServices && len(m.targetKeys()) > 0
 	if byKey {
 		names = keyNames(m.targetKeys())
 	} else {

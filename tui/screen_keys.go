@@ -42,14 +42,23 @@ const many = 60
 
 // keyRow is a row of screen 2: a key, or the heading of a group of them.
 type keyRow struct {
-	id  string // of a key its name
-	key *engine.KeyStatus
-	// Of a heading: the group's name, its keys, and how many are in each state.
-	group  string
-	names  []string
+	id    string // of a key its name
+	key   *engine.KeyStatus
+	group *keyGroup // of a heading
+}
+
+// groupPrefix begins the id of a group, and never a name.
+const groupPrefix = "\x00"
+
+// keyGroup is some keys put together.
+type keyGroup struct {
+	name   string
+	keys   []*engine.KeyStatus
 	states [engine.Active + 1]int
 	folded bool
 }
+
+func (g *keyGroup) names() []string { return keyNames(g.keys) }
 
 func (st *state) grouping() grouping {
 	if st.group == groupAuto {
@@ -77,10 +86,13 @@ func (g grouping) groupOf(k *engine.KeyStatus) string {
 func (st *state) arrangeAll() {
 	l := &st.lists[paneAll]
 	keys := make([]*engine.KeyStatus, 0, len(st.scene.allKeys))
-	sub := subject{now: st.now}
-	for _, k := range st.scene.allKeys {
-		if sub.key = k; st.filter.query.match(&sub) {
-			keys = append(keys, k)
+	if sub := (subject{now: st.now}); st.filter.query.empty() {
+		keys = append(keys, st.scene.allKeys...)
+	} else {
+		for _, k := range st.scene.allKeys {
+			if sub.key = k; st.filter.query.match(&sub) {
+				keys = append(keys, k)
+			}
 		}
 	}
 	sortRows(l, st.keyColumns(paneAll, nil, 1), keys)
@@ -104,33 +116,31 @@ func (st *state) rowsOf(keys []*engine.KeyStatus) []keyRow {
 		}
 		return rows
 	}
-	at := map[string]int{}
-	var groups []*keyRow
-	var members [][]*engine.KeyStatus
+	at := map[string]*keyGroup{}
+	var groups []*keyGroup
 	for _, k := range keys {
 		name := g.groupOf(k)
-		i, ok := at[name]
-		if !ok {
-			i = len(groups)
-			at[name] = i
-			groups = append(groups, &keyRow{id: "\x00" + name, group: name})
-			members = append(members, nil)
+		group := at[name]
+		if group == nil {
+			group = &keyGroup{name: name}
+			at[name] = group
+			groups = append(groups, group)
 		}
-		groups[i].states[min(k.State, engine.Active)]++
-		groups[i].names = append(groups[i].names, k.Name)
-		members[i] = append(members[i], k)
+		group.states[min(k.State, engine.Active)]++
+		group.keys = append(group.keys, k)
 	}
-	for i, r := range groups {
-		well := r.states[engine.Active]+r.states[engine.Cooling]+r.states[engine.Disabled] == len(r.names)
-		r.folded = st.filter.query.empty() && well && len(st.scene.allKeys) > many
-		if f, ok := st.folded[r.id]; ok {
-			r.folded = f
+	for _, group := range groups {
+		id := groupPrefix + group.name
+		well := group.states[engine.Active]+group.states[engine.Cooling]+group.states[engine.Disabled] == len(group.keys)
+		group.folded = st.filter.query.empty() && well && len(st.scene.allKeys) > many
+		if f, ok := st.folded[id]; ok {
+			group.folded = f
 		}
-		rows = append(rows, *r)
-		if r.folded {
+		rows = append(rows, keyRow{id: id, group: group})
+		if group.folded {
 			continue
 		}
-		for _, k := range members[i] {
+		for _, k := range group.keys {
 			rows = append(rows, keyRow{id: k.Name, key: k})
 		}
 	}
@@ -139,19 +149,20 @@ func (st *state) rowsOf(keys []*engine.KeyStatus) []keyRow {
 
 // heading is a group's row.
 func (st *state) heading(r keyRow) []span {
-	if r.key != nil {
+	g := r.group
+	if g == nil {
 		return nil
 	}
 	on := st.lists[paneAll].chosen == r.id
-	out := []span{{pick(on, blue|bold, grey), pick(on, "▸ ", "  ")}, {grey, pick(r.folded, "+ ", "- ")},
-		{bold, r.group + "  "}, {plain, plural(len(r.names), "key")}}
+	out := []span{{pick(on, blue|bold, grey), pick(on, "▸ ", "  ")}, {grey, pick(g.folded, "+ ", "- ")},
+		{bold, g.name + "  "}, {plain, plural(len(g.keys), "key")}}
 	marked := 0
-	for _, n := range r.names {
-		if st.marks.keys[n] {
+	for _, k := range g.keys {
+		if st.marks.keys[k.Name] {
 			marked++
 		}
 	}
-	for s, n := range r.states {
+	for s, n := range g.states {
 		if n > 0 {
 			k := lookOf(engine.State(s))
 			out = append(out, span{grey, "  "}, span{k.ink, k.glyph + " "}, span{plain, grouped(n) + " "}, span{grey, engine.State(s).String()})
@@ -241,8 +252,8 @@ func (st *state) allColumns(long int) []column[keyRow] {
 	for i, col := range cols {
 		out[i] = column[keyRow]{head: col.head, brief: col.brief, least: col.least, best: col.best, grow: col.grow, right: col.right,
 			drop: col.drop, spare: col.spare, gap: col.gap, cell: func(p *pen, r keyRow) { col.cell(p, r.key) }}
-		if col.cmp != nil {
-			out[i].cmp = func(a, b keyRow) int { return col.cmp(a.key, b.key) }
+		if col.by != nil {
+			out[i].by = func(r keyRow) (float64, string) { return col.by(r.key) }
 		}
 	}
 	return out
@@ -253,18 +264,19 @@ func (st *state) aspectColumns() []column[*engine.KeyStatus] {
 	text := func(head string, least, best, grow, drop int, of func(k *engine.KeyStatus) string) column[*engine.KeyStatus] {
 		return column[*engine.KeyStatus]{head: head, least: least, best: best, grow: grow, gap: 2, drop: drop,
 			cell: func(p *pen, k *engine.KeyStatus) { p.put(pick(of(k) == "", grey, plain), cmp.Or(of(k), "—")) },
-			cmp:  func(a, b *engine.KeyStatus) int { return cmp.Compare(of(a), of(b)) }}
+			by:   func(k *engine.KeyStatus) (float64, string) { return 0, of(k) }}
 	}
 	count := func(head string, least, drop int, of func(k *engine.KeyStatus) float64, say func(float64) string) column[*engine.KeyStatus] {
 		return column[*engine.KeyStatus]{head: head, least: least, gap: 2, drop: drop, right: true,
 			cell: func(p *pen, k *engine.KeyStatus) { p.right(pick(of(k) > 0, plain, grey), say(of(k))) },
-			cmp:  func(a, b *engine.KeyStatus) int { return cmp.Compare(of(a), of(b)) }}
+			by:   func(k *engine.KeyStatus) (float64, string) { return of(k), "" }}
 	}
-	services := text("SERVICES", 10, 24, 3, 0, func(k *engine.KeyStatus) string { return strings.Join(k.Services, ", ") })
-	account := text("ACCOUNT", 8, 16, 0, 3, func(k *engine.KeyStatus) string { return k.Account })
+	servicesOf := func(k *engine.KeyStatus) string { return strings.Join(k.Services, ", ") }
+	accountOf := func(k *engine.KeyStatus) string { return k.Account }
 	switch st.aspect {
 	case aspectMap:
-		return []column[*engine.KeyStatus]{services, text("PROVIDER", 8, 14, 0, 2, func(k *engine.KeyStatus) string { return k.Provider }), account,
+		return []column[*engine.KeyStatus]{text("SERVICES", 10, 24, 3, 0, servicesOf),
+			text("PROVIDER", 8, 14, 0, 2, func(k *engine.KeyStatus) string { return k.Provider }), text("ACCOUNT", 8, 16, 0, 3, accountOf),
 			text("SCOPES", 8, 24, 1, 4, func(k *engine.KeyStatus) string { return cmp.Or(strings.Join(k.Scopes, ", "), "all") }),
 			text("SECRET", 10, 32, 1, 5, func(k *engine.KeyStatus) string { return k.Ref }),
 			text("PROJECT", 8, 16, 0, 6, func(k *engine.KeyStatus) string { return st.projects(k) }),
@@ -276,7 +288,8 @@ func (st *state) aspectColumns() []column[*engine.KeyStatus] {
 			count("OUT", 7, 4, func(k *engine.KeyStatus) float64 { return float64(k.OutputTokens) }, compact),
 			count("CACHED", 7, 5, func(k *engine.KeyStatus) float64 { return float64(k.CachedTokens) }, compact),
 			count("COST", 9, 0, func(k *engine.KeyStatus) float64 { return k.CostUSD }, money),
-			count("UNPRICED", 8, 6, func(k *engine.KeyStatus) float64 { return float64(k.Unpriced) }, compact), services, account}
+			count("UNPRICED", 8, 6, func(k *engine.KeyStatus) float64 { return float64(k.Unpriced) }, compact),
+			text("ACCOUNT", 8, 16, 0, 8, accountOf), text("SERVICES", 8, 24, 1, 9, servicesOf)}
 	}
 	return nil
 }

@@ -124,7 +124,7 @@ func (st *state) requestColumns() []column[*engine.RequestRecord] {
 				}
 				p.right(plain, say(of(r)))
 			},
-			cmp: func(a, b *record) int { return cmp.Compare(of(a), of(b)) }}
+			by: func(r *record) (float64, string) { return of(r), "" }}
 	}
 	return []column[*record]{
 		{least: 2, cell: func(p *pen, r *record) {
@@ -132,35 +132,33 @@ func (st *state) requestColumns() []column[*engine.RequestRecord] {
 				p.put(blue|bold, "▸ ")
 			}
 		}},
-		{head: "TIME", least: 8, cell: func(p *pen, r *record) { p.put(grey, st.stamp(r.At)) }, cmp: func(a, b *record) int { return a.At.Compare(b.At) }},
+		{head: "TIME", least: 8, cell: func(p *pen, r *record) { p.put(grey, st.stamp(r.At)) }, by: func(r *record) (float64, string) { return float64(r.At.UnixMilli()), "" }},
 		{least: 1, gap: 1, cell: func(p *pen, r *record) {
 			k := outcomeLook(r)
 			p.put(k.ink, k.glyph)
 		}},
 		{head: "SERVICE", least: min(long, 9), best: long, gap: 1, drop: 2, cell: func(p *pen, r *record) {
 			p.put(pick(r.Service == "", grey, plain), cmp.Or(r.Service, r.From))
-		}, cmp: func(a, b *record) int { return cmp.Compare(a.Service, b.Service) }},
-		{head: "KEY", least: 9, best: 17, gap: 2, drop: 3, cell: func(p *pen, r *record) {
+		}, by: func(r *record) (float64, string) { return 0, r.Service }},
+		{head: "KEY", least: 10, best: 18, gap: 2, drop: 3, cell: func(p *pen, r *record) {
 			if r.Key == "" {
 				p.put(grey, pick(r.Outcome == engine.OutcomeTurnedAway, "at the door", "none"))
 				return
 			}
 			st.keyName(p, plain, r.Key)
-		}, cmp: func(a, b *record) int { return cmp.Compare(a.Key, b.Key) }},
-		{head: "ANSWERS", least: 8, best: 12, gap: 2, cell: func(p *pen, r *record) { p.spans(passage(r)) },
-			cmp: func(a, b *record) int {
-				return cmp.Or(cmp.Compare(len(a.Attempts), len(b.Attempts)), cmp.Compare(a.Status, b.Status))
-			}},
-		number("TOOK", 6, 1, func(r *record) float64 { return float64(r.TookMS) }, millis),
+		}, by: func(r *record) (float64, string) { return 0, r.Key }},
+		{head: "ANSWERS", least: 8, best: 9, gap: 2, cell: func(p *pen, r *record) { p.spans(passage(r)) },
+			by: func(r *record) (float64, string) { return float64(len(r.Attempts)*1000 + r.Status), "" }},
+		number("TOOK", 5, 1, func(r *record) float64 { return float64(r.TookMS) }, millis),
 		number("WAITED", 6, 8, func(r *record) float64 { return float64(r.WaitedMS) }, millis),
 		number("TOKENS", 6, 5, func(r *record) float64 { return float64(r.InputTokens + r.OutputTokens) }, compact),
 		number("COST", 7, 9, func(r *record) float64 { return r.CostUSD }, cents),
 		{head: "REQUEST", least: 14, best: 26, grow: 1, gap: 2, drop: 4, cell: func(p *pen, r *record) {
-			p.put(grey, r.Method+" ").put(plain, r.Path)
 			if r.Model != "" && !strings.Contains(r.Path, r.Model) {
-				p.put(grey, "  "+r.Model)
+				p.put(plain, r.Model+"  ")
 			}
-		}, cmp: func(a, b *record) int { return cmp.Compare(a.Path, b.Path) }},
+			p.put(grey, r.Method+" ").put(pick(r.Model == "", plain, grey), r.Path)
+		}, by: func(r *record) (float64, string) { return 0, r.Model + r.Path }},
 	}
 }
 
@@ -196,8 +194,8 @@ func (st *state) whyRequest(r *engine.RequestRecord) []para {
 		add("attempt "+strconv.Itoa(i+1), text...)
 	}
 	outcome := []span{{k.ink, r.Outcome}}
-	if r.Why != "" {
-		outcome = append(outcome, span{plain, ": " + r.Why})
+	if why := strings.TrimPrefix(r.Why, r.Outcome+": "); why != "" && !strings.HasSuffix(why, r.Outcome) {
+		outcome = append(outcome, span{plain, ": " + why})
 	}
 	if r.Outcome == engine.OutcomeServed && len(r.Attempts) > 1 {
 		outcome = append(outcome, span{grey, ": the client saw no error"})

@@ -1,11 +1,9 @@
 package tui
 
 import (
-	"cmp"
 	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"keywheel/engine"
 	"keywheel/tui/chart"
@@ -47,21 +45,21 @@ func (st *state) serviceColumns(long int) []column[*service] {
 		}},
 		{head: "SERVICE", least: min(long, 11), best: long, cell: func(p *pen, s *service) {
 			p.put(pick(s.Name == st.service(), bold, plain), s.Name)
-		}, cmp: func(a, b *service) int { return cmp.Compare(a.Name, b.Name) }},
+		}, by: func(s *service) (float64, string) { return 0, s.Name }},
 		{head: "KEY IN USE", least: 12, best: 17, gap: 2, drop: 1, cell: st.keyInUse},
 		{head: "QUOTA LEFT", brief: "LEFT", least: 5, best: 14, gap: 1, grow: 1, cell: func(p *pen, s *service) {
 			if !s.Planned {
 				gaugeCell(p, s.pool)
 			}
-		}, cmp: byServicePool(func(q *pool) float64 { return q.fraction() })},
+		}, by: byServicePool(func(q *pool) float64 { return q.fraction() })},
 		{head: "OF", least: 22, best: 26, gap: 2, spare: true, drop: 7, cell: func(p *pen, s *service) { ofCell(p, s.pool) }},
 		{head: "BURN", least: 8, best: 12, gap: 1, drop: 4, cell: func(p *pen, s *service) { st.burnCell(p, s.Series, st.scene.top) },
-			cmp: func(a, b *service) int { return cmp.Compare(a.PerMin, b.PerMin) }},
+			by: func(s *service) (float64, string) { return s.PerMin, "" }},
 		{head: "RUNWAY", least: 6, gap: 1, right: true, cell: func(p *pen, s *service) { runwayCell(p, s.pool) },
-			cmp: byServicePool((*pool).seconds)},
+			by: byServicePool((*pool).seconds)},
 		{head: "FAILED", least: 7, best: 16, gap: 2, drop: 3, cell: func(p *pen, s *service) {
 			failureCell(p, s.Verdicts, recent(s.Failed))
-		}, cmp: func(a, b *service) int { return cmp.Compare(a.Verdicts.Failed(), b.Verdicts.Failed()) }},
+		}, by: func(s *service) (float64, string) { return float64(s.Verdicts.Failed()), "" }},
 		{head: "KEYS", least: 5, gap: 1, drop: 2, right: true, cell: func(p *pen, s *service) {
 			k := plain
 			if s.Usable < len(s.keys) {
@@ -78,25 +76,24 @@ func (st *state) serviceColumns(long int) []column[*service] {
 				text = compact(float64(s.Usable)) + "/" + compact(float64(len(s.keys)))
 			}
 			p.right(k, text)
-		}, cmp: func(a, b *service) int { return cmp.Compare(a.Usable, b.Usable) }},
+		}, by: func(s *service) (float64, string) { return float64(s.Usable), "" }},
 		{head: "ACCOUNTS", brief: "ACCTS", least: 5, best: 8, gap: 2, right: true, spare: true, drop: 8, cell: func(p *pen, s *service) {
 			p.right(pick(s.oneAccount, yellow, grey), strconv.Itoa(s.accounts))
-		}, cmp: func(a, b *service) int { return cmp.Compare(a.accounts, b.accounts) }},
+		}, by: func(s *service) (float64, string) { return float64(s.accounts), "" }},
 		{head: "LAST ROTATION", least: 16, best: 26, grow: 3, gap: 2, spare: true, drop: 6, cell: st.lastRotation,
-			cmp: func(a, b *service) int { return b.rotated().Compare(a.rotated()) }},
+			by: func(s *service) (float64, string) { return -s.rotated(), "" }},
 	}
 }
 
-// byServicePool orders services by a number of their pool; those without come
+// byServicePool sorts services by a number of their pool; those without come
 // last.
-func byServicePool(of func(q *pool) float64) func(a, b *service) int {
-	value := func(s *service) float64 {
+func byServicePool(of func(q *pool) float64) func(s *service) (float64, string) {
+	return func(s *service) (float64, string) {
 		if s.pool == nil || s.Planned {
-			return math.Inf(1)
+			return math.Inf(1), ""
 		}
-		return of(s.pool)
+		return of(s.pool), ""
 	}
-	return func(a, b *service) int { return cmp.Compare(value(a), value(b)) }
 }
 
 func pick[T any](yes bool, a, b T) T {
@@ -263,12 +260,13 @@ func recent(failed []int) bool {
 	return false
 }
 
-// rotated is when the key in use last changed for a cause; zero is never.
-func (s *service) rotated() time.Time {
+// rotated is when the key in use last changed for a cause, as a number; 0 is
+// never.
+func (s *service) rotated() float64 {
 	if s.LastRotation == nil {
-		return time.Time{}
+		return 0
 	}
-	return s.LastRotation.At
+	return float64(s.LastRotation.At.UnixMilli())
 }
 
 func (st *state) lastRotation(p *pen, s *service) {

@@ -145,6 +145,8 @@ func (st *state) subjectKey() *engine.KeyStatus {
 			return st.scene.keys[r.Key]
 		}
 		return nil
+	case screenSystem:
+		return nil
 	}
 	if s := st.selected(); s != nil && st.focus == paneServices && s.KeyInUse != "" && !s.inTurn() {
 		if k := st.scene.keys[s.KeyInUse]; k != nil && slices.Contains(st.keys, k) {

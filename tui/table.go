@@ -23,8 +23,9 @@ type column[R any] struct {
 	// gap is what keeps it from the column before it.
 	gap  int
 	cell func(p *pen, row R)
-	// cmp orders rows by this column; nil is a column that nobody sorts by.
-	cmp func(a, b R) int
+	// by is what rows are sorted by, a number and then a word; nil is a column
+	// that nobody sorts by.
+	by func(row R) (float64, string)
 }
 
 // dropLevels is how many orders of dropping there are.
@@ -138,7 +139,7 @@ func (t *table[R]) draw(c *canvas, b box) int {
 			} else {
 				p.put(k, head)
 			}
-			if col.cmp != nil {
+			if col.by != nil {
 				c.zone(zone{box{x, p.y, end - x, 1}, zoneHead, t.pane, col.head})
 			}
 		})

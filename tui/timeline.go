@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -69,16 +68,16 @@ func (st *state) eventColumns() []column[*engine.Event] {
 			}
 		}},
 		{head: "TIME", least: 8, cell: func(p *pen, ev *engine.Event) { p.put(grey, st.stamp(ev.At)) },
-			cmp: func(a, b *engine.Event) int { return a.At.Compare(b.At) }},
+			by: func(ev *engine.Event) (float64, string) { return float64(ev.Seq), "" }},
 		{least: 1, gap: 1, cell: func(p *pen, ev *engine.Event) {
 			k := eventLook(ev)
 			p.put(k.ink, k.glyph)
 		}},
 		{head: "ABOUT", least: min(long, 8), best: long, gap: 1, drop: 1, cell: func(p *pen, ev *engine.Event) {
 			p.put(pick(ev.Service == st.service() && ev.Service != "", bold, plain), eventAbout(ev))
-		}, cmp: func(a, b *engine.Event) int { return cmp.Compare(eventAbout(a), eventAbout(b)) }},
+		}, by: func(ev *engine.Event) (float64, string) { return 0, eventAbout(ev) }},
 		{head: "WHAT", least: 8, grow: 1, gap: 2, cell: func(p *pen, ev *engine.Event) { p.spans(eventText(ev, false)) },
-			cmp: func(a, b *engine.Event) int { return cmp.Compare(a.Kind, b.Kind) }},
+			by: func(ev *engine.Event) (float64, string) { return 0, string(ev.Kind) }},
 	}
 }
 
