@@ -18,7 +18,8 @@ type SystemStatus struct {
 	// ReloadError says why a newer config was not taken, with file and line;
 	// "" if there is none.
 	ReloadError string `json:"reload_error,omitempty"`
-	// Socket is the control socket; Monitors is how many watch through it.
+	// Socket is the control socket; Monitors is how many watch
+	// through it.
 	Socket   string `json:"socket"`
 	Monitors int    `json:"monitors"`
 	// Journal is nil where nothing is kept.

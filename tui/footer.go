@@ -6,7 +6,7 @@ func (st *state) drawFooter(c *canvas, b box) {
 	p.gap(1)
 	const help = "? help"
 	end := p.end - 1 - len(help)
-	p.end = end - 1
+	p.end = end - 2
 	if st.filter.typing {
 		p.put(plain, "type to filter").put(grey, "   word · state:cooling · quota<20 · runway<1h · !word").gap(3).
 			put(bold, "↵").put(grey, " keep").gap(2).put(bold, "esc").put(grey, " clear")

@@ -234,7 +234,7 @@ func (st *state) needs(room int) []span {
 		if used+cells(n)+5 > room && i > 0 {
 			return append(out, span{grey, "+" + strconv.Itoa(more)})
 		}
-		out = append(out, span{st.scene.byName[n].look().ink &^ bold, n + " "})
+		out = append(out, span{st.scene.byName[n].look().ink &^ bold, n + pick(more > 1, " ", "")})
 		used += cells(n) + 1
 	}
 	return out

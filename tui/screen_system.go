@@ -125,7 +125,7 @@ func (st *state) processStory(sys *engine.SystemStatus, add func(string, ...span
 	}
 	if sys.Socket != "" {
 		add("socket", say(plain, sys.Socket))
-		add("monitors", say(plain, grouped(sys.Monitors)), say(grey, " attached through it"))
+		add("monitors", say(plain, grouped(sys.Monitors)), say(grey, " attached, or following events, through it"))
 	}
 	switch j := sys.Journal; {
 	case j == nil:

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -118,6 +119,16 @@ func (st *state) keyStory(k *engine.KeyStatus) []para {
 	}
 	if len(k.Limits) == 0 {
 		add("limits", say(grey, "none known"))
+	}
+	if b := k.Balance; b != nil {
+		left := []span{{grey, "no bound"}}
+		if b.Amount != nil {
+			left = []span{{pick(b.Unusable, red, plain), strconv.FormatFloat(*b.Amount, 'f', 2, 64) + " " + cmp.Or(b.Currency, "of its own currency")}}
+		}
+		if b.Unusable {
+			left = append(left, span{red, ", too little for a request"})
+		}
+		add("balance", append(left, span{grey, ", told " + st.ago(b.At)})...)
 	}
 	answers := []span{{plain, grouped(k.Verdicts.OK)}, {grey, " ok"}}
 	for _, t := range tallies(k.Verdicts) {

@@ -44,6 +44,10 @@ type Server struct {
 // readPatience is the patience of a [Server].
 const readPatience = 10 * time.Second
 
+// Watching is how many follow the events: one for each attached monitor, one
+// for each `keywheel events --follow`.
+func (s *Server) Watching() int { return len(s.streams) }
+
 // Serve begins to serve on l. [Server.Close] ends it.
 func Serve(l net.Listener, s Source) *Server { return serveTo(l, s, readPatience) }
 

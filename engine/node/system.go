@@ -44,6 +44,9 @@ func (n *Node) System() engine.SystemStatus {
 		metrics.Read(a.taken)
 		a.told.HeapBytes, a.told.Goroutines, a.told.Files = a.taken[0].Value.Uint64(), runtime.NumGoroutine(), openFiles()
 	}
+	if n.control != nil {
+		a.told.Monitors = n.control.Watching()
+	}
 	return a.told
 }
 
