@@ -13,6 +13,7 @@ type layout struct {
 	footer  box
 	panes   [panes]box // those that list something
 	chart   box
+	recent  box // the last requests that were not plain
 	why     box // all about the selection
 	banners [][]span
 }
@@ -145,7 +146,13 @@ func (l *layout) many(st *state, b box) {
 func (l *layout) huge(st *state, b box) {
 	l.wide = true
 	left := b.w * 3 / 5
-	l.panes[paneTimeline] = box{b.x + left, b.y, b.w - left, b.h}
+	right := box{b.x + left, b.y, b.w - left, b.h}
+	// Requests that were not plain get some of the timeline's room.
+	if n := len(st.notPlain(recentMost)); n > 0 {
+		l.recent = box{right.x, right.y + right.h - n - 3, right.w, n + 3}
+		right.h -= l.recent.h
+	}
+	l.panes[paneTimeline] = right
 	list := min(st.listHeight(), max(b.h*9/20, 6))
 	l.panes[paneServices] = box{b.x, b.y, left, list}
 	y, rest := b.y+list, b.h-list
@@ -165,6 +172,9 @@ func (l *layout) huge(st *state, b box) {
 	l.why = box{b.x, y + keys, left, why}
 	l.chart = box{b.x, y + keys + why, left, chart}
 }
+
+// recentMost is how many requests stand beside the services at most.
+const recentMost = 12
 
 // split shares two columns among keys and timeline, chart and why.
 func (l *layout) split(st *state, col, right box) {

@@ -105,7 +105,7 @@ func TestWhatWasDoneAtOnceIsUndoneAtOnce(t *testing.T) {
 	press(m, "2", "/", "p", "r", "o", "d", "enter", " ", " ", "D", "y")
 	src.snap.Undo = "drain prod-2"
 	m.Update(fetch(src, m.seq, m.reqSeq)())
-	if !strings.Contains(m.View(), "drain done on 2: prod-1, prod-2") {
+	if !strings.Contains(m.View(), "draining 2: prod-1, prod-2") {
 		t.Errorf("the toast does not tell:\n%s", ansi.Strip(m.View()))
 	}
 	src.did = nil

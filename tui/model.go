@@ -260,13 +260,17 @@ func (msg doneMsg) words() string {
 		for i, a := range msg.done {
 			what[i] = cmp.Or(a.Key, a.Service)
 		}
-		text := string(msg.done[0].Verb) + " done on " + grouped(n) + ": " + strings.Join(what[:min(n, 5)], ", ")
+		text := didWords[msg.done[0].Verb] + " " + grouped(n) + ": " + strings.Join(what[:min(n, 5)], ", ")
 		if n > 5 {
 			text += fmt.Sprintf(" and %d more", n-5)
 		}
 		return text
 	}
 }
+
+// didWords begin what a toast says of several things done at once.
+var didWords = map[engine.Verb]string{engine.VerbRotate: "rotated", engine.VerbDisable: "disabled", engine.VerbEnable: "enabled",
+	engine.VerbDrain: "draining", engine.VerbLift: "lifted the holds of", engine.VerbReset: "reset"}
 
 func (msg doneMsg) undoable() bool { return len(msg.results) > 0 && msg.results[0].Undoable }
 

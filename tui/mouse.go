@@ -37,6 +37,9 @@ func (m *Model) mouse(e tea.MouseMsg) tea.Cmd {
 	}
 	again := m.clicked == z && m.now.Sub(m.clickAt) <= doubleClick
 	m.clicked, m.clickAt = z, m.now
+	if z.kind == zoneRow || z.kind == zoneHead || z.kind == zonePane {
+		m.showPane(z.pane)
+	}
 	switch z.kind {
 	case zonePane:
 		m.focus = z.pane

@@ -11,6 +11,7 @@ func drawServicesScreen(st *state, c *canvas, l *layout) {
 	st.drawTimeline(c, l)
 	st.drawChart(c, l)
 	st.drawWhy(c, l)
+	st.drawRecent(c, l)
 }
 
 // drawNoServices says how to begin.

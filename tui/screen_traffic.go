@@ -67,6 +67,28 @@ func drawTrafficScreen(st *state, c *canvas, l *layout) {
 	st.drawDetail(c, l)
 }
 
+// notPlain are the newest requests that took more than one key, or failed.
+func (st *state) notPlain(most int) (list []*engine.RequestRecord) {
+	for i := len(st.requests) - 1; i >= 0 && len(list) < most; i-- {
+		r := &st.requests[i]
+		if !plainRequest(r) && (st.frozen == nil || r.Seq <= st.frozen.request) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// drawRecent draws them beside the services, where there is much room.
+func (st *state) drawRecent(c *canvas, l *layout) {
+	if l.recent.h <= 0 {
+		return
+	}
+	in := frame{title: "Not served at once", note: "4 all requests"}.draw(c, l.recent)
+	t := table[*engine.RequestRecord]{cols: st.requestColumns(), rows: st.notPlain(recentMost),
+		id: func(r *engine.RequestRecord) string { return strconv.FormatUint(r.Seq, 10) }, pane: paneTraffic}
+	t.draw(c, box{in.x, in.y, max(in.w-1, 0), in.h})
+}
+
 // noTraffic says why the list is empty, and how to fill it.
 func (st *state) noTraffic() []para {
 	switch command := st.firstCurl(); {
@@ -128,7 +150,7 @@ func (st *state) requestColumns() []column[*engine.RequestRecord] {
 	}
 	return []column[*record]{
 		{least: 2, cell: func(p *pen, r *record) {
-			if l := &st.lists[paneTraffic]; l.chosen != "" && strconv.FormatUint(r.Seq, 10) == l.chosen {
+			if l := &st.lists[paneTraffic]; st.focus == paneTraffic && l.chosen != "" && strconv.FormatUint(r.Seq, 10) == l.chosen {
 				p.put(blue|bold, "▸ ")
 			}
 		}},

@@ -316,6 +316,21 @@ func TestCopy(t *testing.T) {
 	}
 }
 
+// A click on a request beside the services goes to the screen of requests.
+func TestAClickOnARecentRequest(t *testing.T) {
+	t.Parallel()
+	m, _ := monitor(t, 200, 60, trouble(), incidents(), noColour)
+	for _, z := range m.draw().zones {
+		if z.kind == zoneRow && z.pane == paneTraffic && z.name == "3" {
+			settle(m, tea.MouseMsg{X: z.x, Y: z.y, Action: tea.MouseActionPress, Button: tea.MouseButtonLeft})
+		}
+	}
+	if r := m.selectedRequest(); m.screen != screenTraffic || r == nil || r.Seq != 3 {
+		t.Fatalf("screen %d, request %v", m.screen, m.selectedRequest())
+	}
+	mustShow(t, m, "attempt 1  team-c ·1c2d  429 rate limited", "served: the client saw no error")
+}
+
 func TestZoom(t *testing.T) {
 	t.Parallel()
 	m, _ := monitor(t, 120, 36, trouble(), incidents(), noColour)

@@ -332,6 +332,19 @@ func (st *state) show(screen int) {
 	st.arrange()
 }
 
+// showPane changes to the screen that has a pane, if this one has not.
+func (st *state) showPane(id paneID) {
+	if slices.Contains(screens[st.screen].panes, id) {
+		return
+	}
+	for i := range screens {
+		if slices.Contains(screens[i].panes, id) {
+			st.show(i)
+			return
+		}
+	}
+}
+
 func eventName(ev *engine.Event) string { return strconv.FormatUint(ev.Seq, 10) }
 
 // windows are the spans of time that + and - go through; 0 is an hour on the
