@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -119,7 +120,7 @@ func (e *Engine) TurnedAway(from, method, path, why string, status int) {
 // client saw.
 func (e *Engine) recordRequest(r *Request, now time.Time, kind Kind, outcome string) {
 	rec := e.traffic.next()
-	rec.ID, rec.At, rec.Service, rec.Method, rec.Path, rec.Model = r.ID, r.began, r.svc.Name, r.Method, r.Path, r.Model
+	rec.ID, rec.At, rec.Service, rec.Method, rec.Path, rec.Model = r.ID, r.began, r.svc.Name, r.Method, bounded(r.Path), bounded(r.Model)
 	rec.WaitedMS, rec.TookMS, rec.Why = r.waited.Milliseconds(), now.Sub(r.began).Milliseconds(), outcome
 	rec.InputTokens, rec.OutputTokens, rec.CostUSD = r.used.Input, r.used.Output, r.used.CostUSD
 	if !r.head.IsZero() {
@@ -134,6 +135,15 @@ func (e *Engine) recordRequest(r *Request, now time.Time, kind Kind, outcome str
 	if rec.Outcome == OutcomeRefused {
 		rec.Key = ""
 	}
+}
+
+// bounded keeps what a client sent from filling the memory: the whole is let go.
+func bounded(text string) string {
+	const most = 300
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // outcomeOf names what the client saw.

@@ -45,6 +45,9 @@ func (st *state) serviceStory(s *service) []para {
 		paras = append(paras, line(say(red|bold, "▲ "+s.Provider+" incident: "), say(plain, s.incident.What),
 			say(grey, ". No key blamed; rotating will not help.")), line())
 	}
+	if p, ok := s.outage(); ok {
+		paras = append(paras, p, line())
+	}
 	if s.LastRotation != nil {
 		paras = append(paras, st.whyRotation(s.LastRotation)...)
 	} else {
@@ -79,9 +82,33 @@ func (st *state) serviceStory(s *service) []para {
 			facts = append(facts, span{grey, f[0]}, span{plain, f[1] + "   "})
 		}
 	}
-	facts = append(facts, span{grey, "rotations "}, span{plain, grouped(s.Rotations) + "   "},
+	facts = append(facts, span{grey, "accounts "}, span{pick(s.oneAccount, yellow, plain), grouped(s.accounts) + "   "},
+		span{grey, "rotations "}, span{plain, grouped(s.Rotations) + "   "},
 		span{grey, "requests "}, span{plain, grouped(s.Requests)})
 	return append(paras, line(), line(facts...))
+}
+
+// outage says of a service that one more failure would bring it down: one key
+// is left, or all that serve are of one account.
+func (s *service) outage() (para, bool) {
+	var usable []*engine.KeyStatus
+	for _, k := range s.keys {
+		if k.Usable() {
+			usable = append(usable, k)
+		}
+	}
+	switch {
+	case s.Planned || len(usable) == 0:
+		return para{}, false
+	case len(usable) == 1:
+		return line(say(amber, "▲ One key from an outage: "), say(plain, "only "+usable[0].Name+" can serve now"+pick(len(s.keys) == 1, "; it has no other", "")+".")), true
+	}
+	for _, k := range usable {
+		if k.Account == "" || k.Account != usable[0].Account || k.Provider != usable[0].Provider {
+			return para{}, false
+		}
+	}
+	return line(say(amber, "▲ One account from an outage: "), say(plain, "the "+plural(len(usable), "key")+" that can serve are all of account "+usable[0].Account+".")), true
 }
 
 // keyStory is a key in full: holds, limits, what was answered.
