@@ -31,13 +31,18 @@ type SystemStatus struct {
 	Files      int    `json:"files"`
 }
 
-// JournalStatus is how the journal stands.
+// JournalStatus is how the journal stands, field by field what the journal says
+// of itself: engine.JournalStatus(j.Status()).
 type JournalStatus struct {
 	Path  string `json:"path"`
 	Bytes int64  `json:"bytes"`
-	// Behind is how many records wait to be written, Lost how many were not.
-	Behind int   `json:"behind"`
-	Lost   int64 `json:"lost"`
-	// Error is why it cannot be written now; "" if it can.
-	Error string `json:"error,omitempty"`
+	// Queued is how many entries wait for the disk, BehindS how many seconds
+	// the oldest of them has waited, Dropped how many found no room to wait.
+	Queued  int     `json:"queued"`
+	BehindS float64 `json:"behind_s"`
+	Dropped int64   `json:"dropped"`
+	// Error is why it cannot be written now, "" if it can; FailingSince is
+	// since when.
+	Error        string     `json:"error"`
+	FailingSince *time.Time `json:"failing_since"`
 }

@@ -67,16 +67,28 @@ func (st *state) broken() (out []para) {
 		out = append(out, line(say(red|bold, "✗ The changed config was not taken: "), say(plain, sys.ReloadError),
 			say(grey, "  The old one stays in force."), say(bold, "   5"), say(grey, " system")))
 	}
-	if j := sys.Journal; j != nil && (j.Error != "" || j.Behind > journalSlack) {
-		p := line(say(amber|bold, "▲ The journal is behind by "+plural(j.Behind, "record")), say(plain, pick(j.Error != "", ": "+j.Error, "")),
-			say(grey, ". Traffic goes on; what is not written is lost if keywheel stops."))
-		out = append(out, p)
+	if j := sys.Journal; j != nil && journalBehind(j) {
+		out = append(out, line(say(amber|bold, "▲ The journal is behind by "+journalWords(j)), say(plain, pick(j.Error != "", ": "+j.Error, "")),
+			say(grey, ". Traffic goes on; what is not written is lost if keywheel stops.")))
 	}
 	return out
 }
 
-// journalSlack is how many records may wait for the journal without a word.
-const journalSlack = 1000
+// journalSlack is how many seconds an entry may wait for the disk without a
+// word.
+const journalSlack = 2
+
+// journalBehind reports whether a person should know that the journal waits.
+func journalBehind(j *engine.JournalStatus) bool { return j.Error != "" || j.BehindS > journalSlack }
+
+// journalWords say how far behind it is: "4,096 entries, 12s".
+func journalWords(j *engine.JournalStatus) string {
+	words := grouped(j.Queued) + pick(j.Queued == 1, " entry", " entries")
+	if j.BehindS >= 1 {
+		words += ", " + short(time.Duration(j.BehindS*float64(time.Second)))
+	}
+	return words
+}
 
 // worst is the service of a rank that a banner should speak of: the selected
 // one, or the first; more is how many others there are.

@@ -77,7 +77,7 @@ func randomSystem(r *rand.Rand) engine.SystemStatus {
 	word := func() string { return odd[r.IntN(len(odd))] }
 	sys := engine.SystemStatus{Version: word(), PID: r.IntN(3), Config: word(), Sources: []string{word(), word()}, Problems: []string{word()}, Socket: word(), ReloadError: word(), HeapBytes: r.Uint64(), Files: r.IntN(2)}
 	if r.IntN(2) == 0 {
-		sys.Journal = &engine.JournalStatus{Path: word(), Behind: r.IntN(5000), Error: word(), Bytes: r.Int64()}
+		sys.Journal = &engine.JournalStatus{Path: word(), Queued: r.IntN(5000), BehindS: r.Float64() * 1e6, Dropped: r.Int64N(3), Error: word(), Bytes: r.Int64()}
 	}
 	return sys
 }

@@ -130,12 +130,24 @@ func (st *state) processStory(sys *engine.SystemStatus, add func(string, ...span
 	switch j := sys.Journal; {
 	case j == nil:
 		add("journal", say(yellow, "none"), say(grey, ": what is known and what you did is gone after a restart"))
-	case j.Error != "":
-		add("journal", say(red|bold, "✗ "), say(plain, j.Error), say(grey, ", "+plural(j.Behind, "record")+" wait  "+j.Path))
 	default:
-		add("journal", say(pick(j.Behind > journalSlack, amber, green), pick(j.Behind > journalSlack, "▲ ", "✓ ")), say(plain, j.Path),
-			say(grey, ", "+bytes(uint64(max(j.Bytes, 0)))+", "+pick(j.Behind == 0, "up to date", plural(j.Behind, "record")+" behind")+
-				pick(j.Lost > 0, ", "+grouped(j.Lost)+" lost", "")))
+		behind := journalBehind(j)
+		text := []span{{pick(j.Error != "", red|bold, pick(behind, amber, green)), pick(j.Error != "", "✗ ", pick(behind, "▲ ", "✓ "))}, {plain, j.Path}, {grey, ", " + bytes(uint64(max(j.Bytes, 0)))}}
+		if j.Error != "" {
+			text = append(text, span{red, ", cannot be written"}, span{plain, ": " + j.Error})
+			if j.FailingSince != nil {
+				text = append(text, span{grey, ", for " + short(st.now.Sub(*j.FailingSince))})
+			}
+		}
+		if j.Queued > 0 {
+			text = append(text, span{grey, ", " + journalWords(j) + " behind"})
+		} else if j.Error == "" {
+			text = append(text, span{grey, ", up to date"})
+		}
+		if j.Dropped > 0 {
+			text = append(text, span{red, ", " + grouped(j.Dropped) + " lost"})
+		}
+		add("journal", text...)
 	}
 }
 

@@ -345,11 +345,11 @@ func TestBrokenStates(t *testing.T) {
 	t.Parallel()
 	m, src := monitor(t, 120, 36, healthy(), quiet(), noColour)
 	src.system.ReloadError = `keywheel.toml:12: unknown key "strateggy", did you mean "strategy"?`
-	src.system.Journal = &engine.JournalStatus{Path: "/j.db", Behind: 4096, Error: "no space left on device"}
+	src.system.Journal = &engine.JournalStatus{Path: "/j.db", Queued: 4096, BehindS: 12, Error: "no space left on device"}
 	m.Update(fetch(src, m.seq, m.reqSeq)())
-	mustShow(t, m, "✗ The changed config was not taken: keywheel.toml:12", "The old one", "journal is behind by 4,096 records: no space left on device")
+	mustShow(t, m, "✗ The changed config was not taken: keywheel.toml:12", "The old one", "journal is behind by 4,096 entries, 12s: no space left on device")
 	press(m, "5")
-	mustShow(t, m, "not taken: keywheel.toml:12", "✗ no space left on device")
+	mustShow(t, m, "not taken: keywheel.toml:12", "✗ /j.db", "cannot be written: no space left on device")
 
 	quietly, _ := monitor(t, 120, 36, healthy(), quiet(), noColour)
 	quietly.src = terse{src}

@@ -48,7 +48,7 @@ func (s *source) Requests(after uint64) []engine.RequestRecord {
 }
 
 func (s *source) System() engine.SystemStatus {
-	return engine.SystemStatus{Version: "v9", Journal: &engine.JournalStatus{Behind: 3}}
+	return engine.SystemStatus{Version: "v9", Journal: &engine.JournalStatus{Queued: 3}}
 }
 
 func (s *source) Do(a engine.Action) (engine.Result, error) {
@@ -93,7 +93,7 @@ func TestThereAndBack(t *testing.T) {
 			t.Errorf("requests after %d: %v, %v", after, list, err)
 		}
 	}
-	if s, err := c.System(ctx); err != nil || s.Version != "v9" || s.Journal.Behind != 3 {
+	if s, err := c.System(ctx); err != nil || s.Version != "v9" || s.Journal.Queued != 3 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if r, err := c.Do(ctx, engine.Action{Verb: engine.VerbDisable, Key: "k1", ForS: 60, By: "somebody else"}); err != nil || r.Text != "done" || !r.Undoable {
