@@ -23,12 +23,19 @@ type term struct {
 	value float64
 }
 
+// maxTerms is how many terms a filter may have: each has a bit in
+// [subject.hits].
+const maxTerms = 64
+
 // subject is what a filter looks at: a key (in its service, where that is
 // known), a service that has no key, an event, or a request.
 type subject struct {
 	now     time.Time
 	service *service
 	words   string // the service's health and needs
+	// hits has a bit for each term that the service itself holds, so that it is
+	// not asked again for each of its keys.
+	hits    uint64
 	key     *engine.KeyStatus
 	event   *engine.Event
 	request *engine.RequestRecord
@@ -263,6 +270,9 @@ func parseQuery(text string) (query, error) {
 			continue // still being typed
 		}
 		t.word = w
+		if len(q.terms) == maxTerms {
+			return q, fmt.Errorf("a filter takes at most %d words", maxTerms)
+		}
 		q.terms = append(q.terms, t)
 	}
 	return q, nil
@@ -270,7 +280,8 @@ func parseQuery(text string) (query, error) {
 
 func (q query) empty() bool { return len(q.terms) == 0 }
 
-func (t *term) holds(s *subject) bool {
+// holds reports whether the i-th term is true of the subject.
+func (t *term) holds(s *subject, i int) bool {
 	switch {
 	case t.op != "":
 		v, ok := t.field.number(s)
@@ -278,7 +289,7 @@ func (t *term) holds(s *subject) bool {
 	case t.field != nil:
 		return t.field.has(s, t.word) != t.not
 	}
-	return s.mentions(t.word) != t.not
+	return (s.hits>>i&1 == 1 || s.mentions(t.word)) != t.not
 }
 
 func compare(v float64, op string, with float64) bool {
@@ -316,6 +327,11 @@ func (s *subject) mentions(w string) bool {
 		s.service == nil && (contains(k.Provider, w) || anyContains(k.Services, w))) {
 		return true
 	}
+	return s.key == nil && s.serviceMentions(w)
+}
+
+// serviceMentions reports whether a bare word is found in the service.
+func (s *subject) serviceMentions(w string) bool {
 	return contains(s.words, w) || s.service != nil && (contains(s.service.Name, w) || contains(s.service.Provider, w) || contains(s.service.Project, w))
 }
 
@@ -340,7 +356,7 @@ func anyContains(list []string, word string) bool {
 
 func (q query) match(s *subject) bool {
 	for i := range q.terms {
-		if !q.terms[i].holds(s) {
+		if !q.terms[i].holds(s, i) {
 			return false
 		}
 	}
@@ -377,6 +393,11 @@ func (q query) keysOf(s *service, now time.Time) (keys []*engine.KeyStatus, show
 	sub := subject{now: now, service: s, words: serviceWords(s)}
 	if len(s.keys) == 0 {
 		return nil, q.match(&sub)
+	}
+	for i := range q.terms {
+		if t := &q.terms[i]; t.field == nil && sub.serviceMentions(t.word) {
+			sub.hits |= 1 << i
+		}
 	}
 	for _, k := range s.keys {
 		sub.key = k

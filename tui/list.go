@@ -72,12 +72,11 @@ func sortRows[R any](l *list, cols []column[R], rows []R) {
 		n    float64
 		word string
 		i    int
-		row  R
 	}
 	list := make([]keyed, len(rows))
 	for i, row := range rows {
 		n, word := cols[at].by(row)
-		list[i] = keyed{n, word, i, row}
+		list[i] = keyed{n, word, i}
 	}
 	sign := pick(l.reverse, -1, 1)
 	slices.SortFunc(list, func(a, b keyed) int {
@@ -93,8 +92,9 @@ func sortRows[R any](l *list, cols []column[R], rows []R) {
 		}
 		return a.i - b.i
 	})
+	was := slices.Clone(rows)
 	for i := range list {
-		rows[i] = list[i].row
+		rows[i] = was[list[i].i]
 	}
 }
 

@@ -118,13 +118,14 @@ func (st *state) rowsOf(keys []*engine.KeyStatus) []keyRow {
 	}
 	at := map[string]*keyGroup{}
 	var groups []*keyGroup
+	var group *keyGroup
 	for _, k := range keys {
-		name := g.groupOf(k)
-		group := at[name]
-		if group == nil {
-			group = &keyGroup{name: name}
-			at[name] = group
-			groups = append(groups, group)
+		if name := g.groupOf(k); group == nil || group.name != name { // often the one before
+			if group = at[name]; group == nil {
+				group = &keyGroup{name: name}
+				at[name] = group
+				groups = append(groups, group)
+			}
 		}
 		group.states[min(k.State, engine.Active)]++
 		group.keys = append(group.keys, k)

@@ -110,6 +110,9 @@ func TestWhatIsNoFilter(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", text, err, want)
 		}
 	}
+	if _, err := parseQuery(strings.Repeat("x ", 65)); err == nil {
+		t.Error("65 words are a filter")
+	}
 	for _, text := range []string{"quota<", "quota", "state:", "!", "!quota>=", "runway<1"} {
 		if _, err := parseQuery(text); err != nil {
 			t.Errorf("%s, which is still being typed: %v", text, err)
