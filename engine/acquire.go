@@ -46,22 +46,19 @@ type Request struct {
 	faults   int
 	rotation *Rotation
 	over     bool
-	// For its record: how long it stood in line, when its answer began, what
-	// it used.
-	waited time.Duration
-	head   time.Time
-	used   Usage
+	// For its record: how long it stood in line, and after how long its answer
+	// began.
+	waited, head time.Duration
 }
 
 type attempt struct {
-	cred *credential
-	kind Kind
+	key  *key
 	gens gens
+	kind Kind
 	// For the request's record: what was answered, after how long, and why
 	// that was judged so.
-	key    *key
-	status int
-	took   time.Duration
+	status int16
+	tookMS int32
 	why    string
 }
 
@@ -76,7 +73,7 @@ func (r *Request) attempt(i int) *attempt {
 }
 
 func (r *Request) remember(k *key, g gens) {
-	a := attempt{cred: k.cred, gens: g, key: k}
+	a := attempt{key: k, gens: g}
 	if r.attempts < len(r.tried) {
 		r.tried[r.attempts] = a
 	} else {
@@ -87,7 +84,7 @@ func (r *Request) remember(k *key, g gens) {
 
 func (r *Request) hasTried(c *credential) bool {
 	for i := range r.attempts {
-		if r.attempt(i).cred == c {
+		if r.attempt(i).key.cred == c {
 			return true
 		}
 	}

@@ -46,7 +46,7 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 	e.counted(l.key.cred, now)
 	r, c := l.req, l.key.cred
 	a := r.attempt(r.attempts - 1)
-	a.kind, a.status, a.took, a.why, r.head = v.Kind, v.Evidence.Status, now.Sub(l.at), v.Rule, now
+	a.kind, a.status, a.tookMS, a.why, r.head = v.Kind, int16(v.Evidence.Status), int32(now.Sub(l.at).Milliseconds()), v.Rule, now.Sub(r.began)
 	c.verdicts.count(v.Kind)
 	r.svc.verdicts.count(v.Kind)
 	if v.Kind == OK || v.Kind == ClientError {
@@ -109,7 +109,6 @@ func (l *Lease) Close(u Usage, err error) {
 	e.endTrials(l, now)
 	e.release(l, u, now)
 	kind, outcome := l.kind, ""
-	r.used = u
 	switch {
 	case errors.Is(err, ErrClientLeft):
 		kind, outcome = ClientError, clientLeft
@@ -133,6 +132,7 @@ func (l *Lease) Close(u Usage, err error) {
 		outcome = l.outcome(now)
 	}
 	e.end(r, now, kind, outcome)
+	e.traffic.used(u)
 }
 
 func (l *Lease) outcome(now time.Time) string {
@@ -243,7 +243,7 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 // strike blames a key for a fault, now that another key served the same
 // request. Five within a minute make it failing.
 func (e *Engine) strike(l *Lease, a *attempt, now time.Time) {
-	c := a.cred
+	c := a.key.cred
 	if a.gens[0][0] != c.all.gen || e.inIncident(c) || !c.all.strike(now) {
 		return
 	}
@@ -339,7 +339,7 @@ func (e *Engine) invalidKey(l *Lease, v Verdict, now time.Time) {
 // rejected counts a rejection of a key whose request another key then served:
 // three of them in a row confirm what no test call did.
 func (e *Engine) rejected(l *Lease, a *attempt, now time.Time) {
-	c := a.cred
+	c := a.key.cred
 	h := c.all.hold
 	if h == nil || h.verdict != InvalidKey || h.state == Revoked {
 		return

@@ -75,16 +75,25 @@ type trafficLog struct {
 	seq  uint64
 }
 
-// next is the entry for a new record, blank but for its number.
-func (l *trafficLog) next() *RequestRecord {
+// add makes room for a record and returns its place. What it says is put there
+// by the caller, its number is given.
+func (l *trafficLog) add(rec RequestRecord) *RequestRecord {
 	l.seq++
+	rec.Seq = l.seq
 	if len(l.ring) < maxRecords {
-		l.ring = append(l.ring, RequestRecord{Seq: l.seq})
+		l.ring = append(l.ring, rec)
 		return &l.ring[len(l.ring)-1]
 	}
+	at := &l.ring[(l.seq-1)%maxRecords]
+	rec.Attempts = at.Attempts[:0]
+	*at = rec
+	return at
+}
+
+// used says of the newest record what its request used.
+func (l *trafficLog) used(u Usage) {
 	rec := &l.ring[(l.seq-1)%maxRecords]
-	*rec = RequestRecord{Seq: l.seq, Attempts: rec.Attempts[:0]}
-	return rec
+	rec.InputTokens, rec.OutputTokens, rec.CostUSD = u.Input, u.Output, u.CostUSD
 }
 
 // Requests returns the requests that ended after the given sequence number and
@@ -111,27 +120,19 @@ func (e *Engine) Requests(after uint64) []RequestRecord {
 func (e *Engine) TurnedAway(from, method, path, why string, status int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	rec := e.traffic.next()
-	rec.At, rec.From, rec.Method, rec.Path, rec.Why, rec.Status = time.Now(), clean(from), clean(method), clean(path), clean(why), status
-	rec.Outcome = OutcomeTurnedAway
+	e.traffic.add(RequestRecord{At: time.Now(), From: clean(from), Method: clean(method), Path: clean(path), Why: clean(why), Status: status, Outcome: OutcomeTurnedAway})
 }
 
 // recordRequest remembers a request that has just ended. kind is what its
 // client saw.
 func (e *Engine) recordRequest(r *Request, now time.Time, kind Kind, outcome string) {
-	rec := e.traffic.next()
-	rec.ID, rec.At, rec.Service, rec.Method, rec.Path, rec.Model = r.ID, r.began, r.svc.Name, r.Method, bounded(r.Path), bounded(r.Model)
-	rec.WaitedMS, rec.TookMS, rec.Why = r.waited.Milliseconds(), now.Sub(r.began).Milliseconds(), outcome
-	rec.InputTokens, rec.OutputTokens, rec.CostUSD = r.used.Input, r.used.Output, r.used.CostUSD
-	if !r.head.IsZero() {
-		rec.HeadMS = r.head.Sub(r.began).Milliseconds()
-	}
+	rec := e.traffic.add(RequestRecord{ID: r.ID, At: r.began, Service: r.svc.Name, Method: r.Method, Path: bounded(r.Path), Model: bounded(r.Model), Why: outcome,
+		WaitedMS: r.waited.Milliseconds(), HeadMS: r.head.Milliseconds(), TookMS: now.Sub(r.began).Milliseconds(), Outcome: outcomeOf(kind, outcome)})
 	for i := range r.attempts {
 		a := r.attempt(i)
-		rec.Attempts = append(rec.Attempts, AttemptRecord{Key: a.key.Name, Verdict: a.kind, Status: int(a.status), TookMS: a.took.Milliseconds(), Why: a.why})
+		rec.Attempts = append(rec.Attempts, AttemptRecord{Key: a.key.Name, Verdict: a.kind, Status: int(a.status), TookMS: int64(a.tookMS), Why: a.why})
 		rec.Key, rec.Status = a.key.Name, int(a.status)
 	}
-	rec.Outcome = outcomeOf(kind, outcome)
 	if rec.Outcome == OutcomeRefused {
 		rec.Key = ""
 	}
