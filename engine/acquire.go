@@ -52,14 +52,22 @@ type Request struct {
 	rotation *Rotation
 	over     bool
 	bound    bound
+	// For its record: how long it stood in line, and after how long its answer
+	// began.
+	waited, head time.Duration
 }
 
 type attempt struct {
-	cred *credential
-	kind Kind
+	key  *key
 	gens gens
 	// elsewhere is set where its account did not have what was asked for.
 	elsewhere bool
+	kind      Kind
+	// For the request's record: what was answered, after how long, and why
+	// that was judged so.
+	status int16
+	tookMS int32
+	why    string
 }
 
 // Attempts is how many keys the request has been sent with.
@@ -72,8 +80,8 @@ func (r *Request) attempt(i int) *attempt {
 	return &r.more[i-len(r.tried)]
 }
 
-func (r *Request) remember(c *credential, g gens) {
-	a := attempt{cred: c, gens: g}
+func (r *Request) remember(k *key, g gens) {
+	a := attempt{key: k, gens: g}
 	if r.attempts < len(r.tried) {
 		r.tried[r.attempts] = a
 	} else {
@@ -84,7 +92,7 @@ func (r *Request) remember(c *credential, g gens) {
 
 func (r *Request) hasTried(c *credential) bool {
 	for i := range r.attempts {
-		if r.attempt(i).cred == c {
+		if r.attempt(i).key.cred == c {
 			return true
 		}
 	}
@@ -255,7 +263,7 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 		e.begin(r, s, now)
 	}
 	if err := ctx.Err(); err != nil {
-		e.end(r, now, ClientError, "the client left")
+		e.end(r, now, ClientError, clientLeft)
 		return nil, err
 	}
 	e.sweep(now)
@@ -371,7 +379,7 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 		}
 	}
 	l.gens = gensOf(c, r)
-	r.remember(c, l.gens)
+	r.remember(k, l.gens)
 	l.takeLimits(now)
 	for _, h := range c.holders() {
 		if h != nil {
@@ -412,7 +420,7 @@ func (e *Engine) refuse(r *Request, now time.Time) *NoKeyError {
 	if r.rotation != nil {
 		e.rotated(r, nil, now)
 	}
-	e.end(r, now, QuotaExhausted, "refused: no key could serve")
+	e.end(r, now, QuotaExhausted, noKeyCould)
 	return none
 }
 
@@ -442,6 +450,7 @@ func (e *Engine) end(r *Request, now time.Time, kind Kind, outcome string) {
 	if r.rotation != nil && r.rotation.Outcome == "" {
 		r.rotation.Outcome = outcome
 	}
+	e.recordRequest(r, now, kind, outcome)
 }
 
 // Abandon ends a request that holds no lease and will not be tried again.
@@ -449,7 +458,7 @@ func (e *Engine) Abandon(r *Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if r.svc != nil {
-		e.end(r, time.Now(), ClientError, "the client left")
+		e.end(r, time.Now(), ClientError, clientLeft)
 	}
 }
 

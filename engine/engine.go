@@ -36,6 +36,7 @@ type Engine struct {
 	// incidents are by provider name.
 	incidents map[string]*incident
 	log       eventLog
+	traffic   trafficLog
 	undo      []memento
 	rng       *rand.Rand
 	// sweepAt is when holds that ended by time are next looked for.

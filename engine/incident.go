@@ -64,7 +64,7 @@ func (e *Engine) upstreamFault(l *Lease, v Verdict, now time.Time) {
 	second := false
 	for i := range l.req.attempts - 1 {
 		a := l.req.attempt(i)
-		second = second || a.kind == UpstreamFault && a.cred != l.key.cred
+		second = second || a.kind == UpstreamFault && a.key.cred != l.key.cred
 	}
 	inc.Of = 0
 	for _, k := range e.keys {

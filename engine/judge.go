@@ -49,7 +49,8 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 		v = e.elsewhere(l, v)
 		l.kind = v.Kind
 	}
-	r.attempt(r.attempts - 1).kind = v.Kind
+	a := r.attempt(r.attempts - 1)
+	a.kind, a.status, a.tookMS, a.why, r.head = v.Kind, int16(v.Evidence.Status), int32(now.Sub(l.at).Milliseconds()), v.Rule, now.Sub(r.began)
 	c.verdicts.count(v.Kind)
 	r.svc.verdicts.count(v.Kind)
 	if v.Kind == OK || v.Kind == ClientError {
@@ -114,7 +115,7 @@ func (l *Lease) Close(u Usage, err error) {
 	kind, outcome := l.kind, ""
 	switch {
 	case errors.Is(err, ErrClientLeft):
-		kind, outcome = ClientError, "the client left"
+		kind, outcome = ClientError, clientLeft
 	case err != nil:
 		// A cut stream: the client saw a broken connection.
 		kind = UpstreamFault
@@ -135,6 +136,7 @@ func (l *Lease) Close(u Usage, err error) {
 		outcome = l.outcome(now)
 	}
 	e.end(r, now, kind, outcome)
+	e.traffic.used(u)
 }
 
 func (l *Lease) outcome(now time.Time) string {
@@ -246,7 +248,7 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 // strike blames a key for a fault, now that another key served the same
 // request. Five within a minute make it failing.
 func (e *Engine) strike(l *Lease, a *attempt, now time.Time) {
-	c := a.cred
+	c := a.key.cred
 	if a.gens[0][0] != c.all.gen || e.inIncident(c) || !c.all.strike(now) {
 		return
 	}
@@ -342,7 +344,7 @@ func (e *Engine) invalidKey(l *Lease, v Verdict, now time.Time) {
 // rejected counts a rejection of a key whose request another key then served:
 // three of them in a row confirm what no test call did.
 func (e *Engine) rejected(l *Lease, a *attempt, now time.Time) {
-	c := a.cred
+	c := a.key.cred
 	h := c.all.hold
 	if h == nil || h.verdict != InvalidKey || h.state == Revoked {
 		return

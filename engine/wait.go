@@ -77,13 +77,14 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 		}
 		timer.Stop()
 		e.mu.Lock()
+		r.waited += time.Since(now)
 		now = time.Now()
 		if w.lease != nil {
 			return w.lease, nil
 		}
 		if err := ctx.Err(); err != nil {
 			e.leave(s, w, now)
-			e.end(r, now, ClientError, "the client left")
+			e.end(r, now, ClientError, clientLeft)
 			return nil, err
 		}
 		e.sweep(now)

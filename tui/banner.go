@@ -19,18 +19,20 @@ func (st *state) banners(room int) [][]span {
 		return nil
 	}
 	var paras []para
-	if age, old := st.scene.old(st.now); old {
+	if age, old := st.stale(); old {
 		what := "▲ no news from the engine for " + short(age) + ". "
-		if st.scene.gone {
+		if st.live().gone {
 			what = "▲ keywheel has not answered for " + short(age) + ": it is asked again and again. "
 		}
 		paras = append(paras, line(say(red|bold, what),
 			say(plain, "What you see is from "+st.scene.snap.At.In(st.zone).Format("15:04:05")+"; traffic may be affected.")))
 	}
+	paras = append(paras, st.sinceFrozen()...)
 	if s, more := st.worst(rankDown); s != nil && (s.Refused > 0 || s.DownSince == nil || st.now.Sub(*s.DownSince) >= passing) {
 		paras = append(paras, st.downBanner(s, more, st.helps(s)))
 	}
 	paras = append(paras, st.incidents()...)
+	paras = append(paras, st.broken()...)
 	if p, ok := st.invitation(); ok && len(paras) == 0 {
 		paras = append(paras, p)
 	}
@@ -38,6 +40,54 @@ func (st *state) banners(room int) [][]span {
 		return nil
 	}
 	return flow(paras, room)
+}
+
+// sinceFrozen says what went down while the screen stood still.
+func (st *state) sinceFrozen() (out []para) {
+	if st.frozen == nil {
+		return nil
+	}
+	for i := range st.frozen.live.services {
+		s := &st.frozen.live.services[i]
+		if was := st.scene.byName[s.Name]; s.rank == rankDown && (was == nil || was.rank != rankDown) {
+			out = append(out, line(say(red|bold, "✗ "+s.Name+" went down since the screen was frozen"), say(bold, "   f"), say(grey, " follows")))
+		}
+	}
+	return out
+}
+
+// broken says what is wrong with keywheel itself: a config that it could not
+// take, a journal that cannot keep up.
+func (st *state) broken() (out []para) {
+	sys := st.scene.system
+	if sys == nil {
+		return nil
+	}
+	if sys.ReloadError != "" {
+		out = append(out, line(say(red|bold, "✗ The changed config was not taken: "), say(plain, sys.ReloadError),
+			say(grey, "  The old one stays in force."), say(bold, "   5"), say(grey, " system")))
+	}
+	if j := sys.Journal; j != nil && journalBehind(j) {
+		out = append(out, line(say(amber|bold, "▲ The journal is behind by "+journalWords(j)), say(plain, pick(j.Error != "", ": "+j.Error, "")),
+			say(grey, ". Traffic goes on; what is not written is lost if keywheel stops.")))
+	}
+	return out
+}
+
+// journalSlack is how many seconds an entry may wait for the disk without a
+// word.
+const journalSlack = 2
+
+// journalBehind reports whether a person should know that the journal waits.
+func journalBehind(j *engine.JournalStatus) bool { return j.Error != "" || j.BehindS > journalSlack }
+
+// journalWords say how far behind it is: "4,096 entries, 12s".
+func journalWords(j *engine.JournalStatus) string {
+	words := grouped(j.Queued) + pick(j.Queued == 1, " entry", " entries")
+	if j.BehindS >= 1 {
+		words += ", " + short(time.Duration(j.BehindS*float64(time.Second)))
+	}
+	return words
 }
 
 // worst is the service of a rank that a banner should speak of: the selected
@@ -51,7 +101,7 @@ func (st *state) worst(r rank) (found *service, more int) {
 		switch {
 		case found == nil:
 			found = s
-		case s.Name == st.service:
+		case s.Name == st.service():
 			found = s
 			more++
 		default:
@@ -106,7 +156,7 @@ func stateCounts(s *service) string {
 
 // helps lists the letters that help a service that is down, with what they do.
 func (st *state) helps(s *service) [][2]string {
-	if s.Name != st.service {
+	if s.Name != st.service() {
 		return [][2]string{{"!", "next problem"}}
 	}
 	var out [][2]string
@@ -143,7 +193,15 @@ func (st *state) invitation() (para, bool) {
 	if st.scene.snap.Proxy.Requests > 0 {
 		return para{}, false
 	}
-	for _, name := range st.rows {
+	if command := st.firstCurl(); command != "" {
+		return line(say(cyan, "○ No traffic yet. "), say(grey, "Try: "), say(bold, command)), true
+	}
+	return para{}, false
+}
+
+// firstCurl is a line to paste that works, "" where none would.
+func (st *state) firstCurl() string {
+	for _, name := range st.byNeed {
 		s := st.scene.byName[name]
 		if s == nil || s.Planned || s.Usable == 0 {
 			continue
@@ -152,8 +210,7 @@ func (st *state) invitation() (para, bool) {
 		if s.Provider == "github" {
 			path = "/rate_limit"
 		}
-		return line(say(cyan, "○ No traffic yet. "), say(grey, "Try: "),
-			say(bold, "curl http://"+st.scene.snap.Proxy.Listen+"/"+s.Name+path)), true
+		return "curl http://" + st.scene.snap.Proxy.Listen + "/" + s.Name + path
 	}
-	return para{}, false
+	return ""
 }

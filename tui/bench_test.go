@@ -2,8 +2,11 @@ package tui
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
 
 	"keywheel/engine"
 )
@@ -39,11 +42,60 @@ func BenchmarkView(b *testing.B) {
 	}
 }
 
+// Everything changes between two frames: a new snapshot is taken over, then
+// drawn.
+func BenchmarkViewChanging(b *testing.B) {
+	for _, screen := range []string{"1", "2", "3", "4", "5"} {
+		b.Run("screen "+screen, func(b *testing.B) {
+			m, src := monitor(b, 200, 60, thousands(), incidents(), inColour)
+			press(m, screen)
+			msgs := make([]tea.Msg, 2)
+			for i := range msgs {
+				src.snap.At = noon.Add(time.Duration(i) * time.Second)
+				for k := range src.snap.Keys {
+					src.snap.Keys[k].PerMin = float64(i + k%7)
+				}
+				msgs[i] = fetch(src, m.seq, m.reqSeq)()
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				m.Update(msgs[i%2])
+				_ = m.View()
+				i++
+			}
+		})
+	}
+}
+
+// A key press, from the key to the frame it is followed by excluded.
+func BenchmarkKey(b *testing.B) {
+	for _, tc := range []struct{ name, screen, one, back string }{
+		{"down and up, services", "1", "j", "k"}, {"down and up, all keys", "2", "j", "k"}, {"down and up, traffic", "4", "j", "k"},
+		{"typing a filter, services", "1", "7", "backspace"}, {"typing a filter, all keys", "2", "7", "backspace"},
+		{"sorting all keys", "2", "s", "s"}, {"marking all keys", "2", "*", "*"},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			m, _ := monitor(b, 200, 60, thousands(), incidents(), inColour)
+			press(m, tc.screen)
+			if tc.back == "backspace" {
+				press(m, append([]string{"/"}, letters("key-0")...)...)
+			}
+			one, back := keyMsg(tc.one), keyMsg(tc.back)
+			b.ReportAllocs()
+			for b.Loop() {
+				m.Update(one)
+				m.Update(back)
+			}
+		})
+	}
+}
+
 func BenchmarkFetch(b *testing.B) {
 	src := &fake{snap: thousands()}
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = fetch(src, 0)()
+		_ = fetch(src, 0, 0)()
 	}
 }
 
@@ -60,7 +112,10 @@ func BenchmarkArrange(b *testing.B) {
 // screen is drawn.
 func TestAFrameIsCheap(t *testing.T) {
 	m, _ := monitor(t, 200, 60, thousands(), incidents(), inColour)
-	if n := testing.AllocsPerRun(10, func() { _ = m.View() }); n > 2000 {
-		t.Errorf("a frame of 5,000 keys allocates %v times", n)
+	for i := range screens {
+		press(m, strconv.Itoa(i+1))
+		if n := testing.AllocsPerRun(10, func() { _ = m.View() }); n > 2000 {
+			t.Errorf("a frame of screen %d with 5,000 keys allocates %v times", i+1, n)
+		}
 	}
 }

@@ -120,6 +120,9 @@ func (st *state) chartTimes(s *service) (from, to time.Time) {
 	if t := st.traces[s.Name]; t != nil && len(t.points) > 0 && t.points[0].at.Before(from) {
 		from = t.points[0].at
 	}
+	if oldest := st.now.Add(-st.past()); st.window > 0 || from.Before(oldest) {
+		from = oldest
+	}
 	ahead := max(st.now.Sub(from), 10*time.Minute)
 	q := s.burning
 	if q.short || q.resets.IsZero() {
@@ -182,7 +185,9 @@ func (st *state) plot(c *canvas, b box, s *service, from, to time.Time) {
 	var points []chart.Point
 	if t := st.traces[s.Name]; t != nil {
 		for _, p := range t.points {
-			points = append(points, chart.Point{X: x(p.at), Y: p.left})
+			if !p.at.Before(from) {
+				points = append(points, chart.Point{X: x(p.at), Y: p.left})
+			}
 		}
 	}
 	points = append(points, chart.Point{X: x(st.now), Y: q.fraction()})

@@ -1,7 +1,10 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"keywheel/engine"
@@ -16,6 +19,8 @@ type consequence struct {
 	left string
 	// lasts says how long the rest lasts at today's burn; "" is unknown.
 	lasts string
+	// alone is true when one key goes, and not several.
+	alone bool
 }
 
 // dangerous reports whether a person should be asked first.
@@ -24,17 +29,21 @@ func (q consequence) dangerous() bool { return q.before > q.after && q.after <= 
 // last reports whether the service would be down by it.
 func (q consequence) last() bool { return q.before > 0 && q.after == 0 }
 
-// without works out what it means for each service when a key is taken away.
-func (sc *scene) without(key string, now time.Time) []consequence {
+// without works out what it means for each service when keys are taken away,
+// the worst first.
+func (sc *scene) without(gone map[string]bool, now time.Time) []consequence {
 	var out []consequence
-	k := sc.keys[key]
 	for i := range sc.services {
 		s := &sc.services[i]
 		serves := false
 		q := consequence{service: s.Name, before: s.Usable, after: s.Usable}
 		for _, other := range s.keys {
-			if other.Name == key {
+			if gone[other.Name] {
 				serves = true
+				q.alone = len(gone) == 1
+				if other.Usable() {
+					q.after = max(q.after-1, 0)
+				}
 				continue
 			}
 			if other.Usable() {
@@ -47,10 +56,7 @@ func (sc *scene) without(key string, now time.Time) []consequence {
 		if !serves || s.Planned {
 			continue
 		}
-		if k != nil && k.Usable() {
-			q.after = max(s.Usable-1, 0)
-		}
-		if p := poolOf(s.keys, s.Limits, key, now); p != nil && p.burn > 0 && !p.open && q.after > 0 {
+		if p := poolOf(s.keys, s.Limits, gone, now); p != nil && p.burn > 0 && !p.open && q.after > 0 {
 			q.lasts = short(p.runway)
 			if !p.resets.IsZero() && now.Add(p.runway).After(p.resets) {
 				q.lasts = "past its reset"
@@ -58,7 +64,16 @@ func (sc *scene) without(key string, now time.Time) []consequence {
 		}
 		out = append(out, q)
 	}
+	slices.SortStableFunc(out, func(a, b consequence) int { return cmp.Compare(a.weight(), b.weight()) })
 	return out
+}
+
+// weight orders consequences, the worst first.
+func (q consequence) weight() int {
+	if !q.dangerous() {
+		return 2
+	}
+	return q.after
 }
 
 // gravest is the consequence to decide by: the worst of them.
@@ -72,40 +87,58 @@ func gravest(list []consequence) (worst consequence) {
 	return worst
 }
 
-// loss says in numbers what is left when a key goes.
-func (st *state) loss(key string) []para {
-	k := st.scene.keys[key]
-	if k == nil {
+// loss says in numbers what is left when keys go.
+func (st *state) loss(names []string) []para {
+	gone := make(map[string]bool, len(names))
+	var head []span
+	inFlight := 0
+	for i, n := range names {
+		k := st.scene.keys[n]
+		if k == nil {
+			continue
+		}
+		gone[n] = true
+		inFlight += k.InFlight
+		switch {
+		case len(names) == 1:
+			head = append(head, span{bold, n + " "}, span{grey, mark(k.Fingerprint) + "  "})
+		case i < 6 || len(names) == 7:
+			head = append(head, span{bold, n + pick(i < len(names)-1, ", ", "")})
+		case i == 6:
+			head = append(head, span{grey, fmt.Sprintf("and %d more", len(names)-6)})
+		}
+	}
+	if len(gone) == 0 {
 		return []para{line(say(grey, "The key is no longer in the config."))}
 	}
-	list := st.scene.without(key, st.now)
-	names := ""
+	if len(names) > 1 {
+		head = append([]span{{plain, plural(len(names), "key") + ": "}}, append(head, span{plain, "  "})...)
+	}
+	list := st.scene.without(gone, st.now)
+	where := "everywhere: "
+	names = nil
 	for i, q := range list {
-		if i > 0 {
-			names += ", "
-		}
 		if i == 8 && len(list) > 9 {
-			names += fmt.Sprintf("and %d more", len(list)-8)
+			names = append(names, fmt.Sprintf("and %d more", len(list)-8))
 			break
 		}
-		names += q.service
+		names = append(names, q.service)
 	}
-	where := "everywhere: "
-	if len(list) == 1 {
+	switch len(list) {
+	case 0:
+		where, names = "", []string{"No service uses it."}
+	case 1:
 		where = "in "
 	}
-	if len(list) == 0 {
-		where, names = "", "No service uses it."
-	}
-	paras := []para{line(say(bold, k.Name+" "), say(grey, mark(k.Fingerprint)+"  "), say(plain, where+names)), line()}
+	paras := []para{line(append(head, span{plain, where + strings.Join(names, ", ")})...), line()}
 	for i, q := range list {
 		if i == 8 && len(list) > 9 {
 			break
 		}
 		paras = append(paras, q.para())
 	}
-	if k.InFlight > 0 {
-		paras = append(paras, line(say(plain, "  "+plural(k.InFlight, "request")+" in flight on it"), say(grey, pick(k.InFlight == 1, "; it finishes first.", "; they finish first."))))
+	if inFlight > 0 {
+		paras = append(paras, line(say(plain, "  "+plural(inFlight, "request")+" in flight"), say(grey, pick(inFlight == 1, "; it finishes first.", "; they finish first."))))
 	}
 	return paras
 }
@@ -120,12 +153,12 @@ func (q consequence) para() para {
 		return p
 	case q.before == q.after && q.after == 0:
 		add(red, "✗ "+q.service+" is down already")
-		add(grey, "; this key is not serving it now.")
+		add(grey, pick(q.alone, "; this key is not serving it now.", "; these keys are not serving it now."))
 		return p
 	case q.before == q.after:
 		add(grey, "  "+q.service+": ")
 		add(plain, plural(q.after, "usable key")+", as now")
-		add(grey, "; this one is not serving.")
+		add(grey, pick(q.alone, "; this one is not serving.", "; these are not serving."))
 		return p
 	case q.after == 1:
 		add(amber, "▲ "+q.service+": 1 usable key is left: "+q.left+".")

@@ -24,6 +24,10 @@ type dialog struct {
 	err    error
 	// offset scrolls pages.
 	offset int
+	// palette is true for the list of all actions.
+	palette bool
+	// again is what ? does in a dialog that has more to show.
+	again func()
 	// quitting is true for the question whether to quit.
 	quitting bool
 }
@@ -41,11 +45,17 @@ func (d *dialog) page() bool { return len(d.options) == 0 && d.input == nil }
 // option runs, so that the option may open another.
 func (d *dialog) key(m *Model, k tea.KeyMsg) tea.Cmd {
 	name := k.String()
+	if d.palette {
+		return d.paletteKey(m, k)
+	}
 	if d.input != nil {
-		switch name {
-		case "esc", "ctrl+c":
+		switch {
+		case k.Paste:
+			d.input.key(k)
+			d.err = nil
+		case name == "esc", name == "ctrl+c":
 			m.close(d)
-		case "enter":
+		case name == "enter":
 			cmd, err := d.submit(m, strings.TrimSpace(d.input.String()))
 			if d.err = err; err != nil {
 				return nil
@@ -62,6 +72,10 @@ func (d *dialog) key(m *Model, k tea.KeyMsg) tea.Cmd {
 		return nil
 	}
 	if d.page() {
+		if name == "?" && d.again != nil {
+			d.again()
+			return nil
+		}
 		switch name {
 		case "esc", "q", "enter", "w", "?", "ctrl+c", "left", "h":
 			m.close(d)
@@ -84,6 +98,24 @@ func (d *dialog) key(m *Model, k tea.KeyMsg) tea.Cmd {
 		d.picked = (d.picked + len(d.options) - 1) % len(d.options)
 	case "down", "right", "j", "l", "tab":
 		d.picked = (d.picked + 1) % len(d.options)
+	}
+	return nil
+}
+
+// clicked is a click on an option.
+func (d *dialog) clicked(m *Model, name string) tea.Cmd {
+	for _, o := range d.options {
+		if o.key == name {
+			return d.take(m, o)
+		}
+	}
+	if d.palette {
+		for _, e := range found(&m.state, d.input.String()) {
+			if e.name == name {
+				m.close(d)
+				return m.runEntry(e)
+			}
+		}
 	}
 	return nil
 }
@@ -163,6 +195,10 @@ func (d *dialog) optionsWidth() (n int) {
 }
 
 func (d *dialog) draw(st *state, c *canvas) {
+	if d.palette {
+		d.drawPalette(st, c)
+		return
+	}
 	outer, in, list := d.place(st)
 	c.clear(outer)
 	k := ink(0)
@@ -171,13 +207,13 @@ func (d *dialog) draw(st *state, c *canvas) {
 	}
 	note := d.note
 	if d.page() {
-		note = "esc closes"
+		note = pick(d.note == "", "", d.note+" · ") + "esc closes"
 		if len(list) > in.h {
-			note = "↑ ↓ " + percent(float64(min(d.offset+in.h, len(list)))/float64(len(list))) + " · esc closes"
+			note = "↑ ↓ " + percent(float64(min(d.offset+in.h, len(list)))/float64(len(list))) + " · " + note
 		}
 	}
 	frame{title: d.title, note: note, focused: true, ink: k}.draw(c, outer)
-	c.zone(zone{outer, zoneDialog, ""})
+	c.zone(zone{outer, zoneDialog, 0, ""})
 	// What can be answered must stay visible; a long body is cut before it.
 	drawn := c.lines(in, list, min(d.offset, max(len(list)-in.h, 0)))
 	if drawn < len(list) && !d.page() && drawn > 0 {
@@ -204,7 +240,7 @@ func (d *dialog) draw(st *state, c *canvas) {
 		for i, o := range d.options {
 			from := p.x
 			p.put(pick(i == d.picked, blue|bold, plain), pick(i == d.picked, "▸"+o.key+" ", o.key+" "))
-			c.zone(zone{box{from, bottom, p.x - from, 1}, zoneOption, o.key})
+			c.zone(zone{box{from, bottom, p.x - from, 1}, zoneOption, 0, o.key})
 		}
 		p.put(grey, " "+d.options[d.picked].label)
 		return
@@ -221,7 +257,7 @@ func (d *dialog) draw(st *state, c *canvas) {
 		on := i == d.picked
 		p.put(pick(on, blue|bold, plain), pick(on, "▸ ", "  "))
 		p.put(bold|pick(d.danger && o.run != nil, red, plain), o.key).put(pick(on, bold, plain), " "+o.label)
-		c.zone(zone{box{x, y, p.x - x, 1}, zoneOption, o.key})
+		c.zone(zone{box{x, y, p.x - x, 1}, zoneOption, 0, o.key})
 		if line {
 			x = p.x + 4
 		} else {

@@ -8,7 +8,7 @@ import (
 
 func TestFilter(t *testing.T) {
 	t.Parallel()
-	sc := newScene(trouble())
+	sc := newScene(trouble(), nil)
 	for _, tc := range []struct {
 		text string
 		want string // service:key,key service:key ...
@@ -49,7 +49,7 @@ func TestFilter(t *testing.T) {
 			var got []string
 			for i := range sc.services {
 				s := &sc.services[i]
-				keys, ok := q.keysOf(s)
+				keys, ok := q.keysOf(s, noon)
 				if !ok {
 					continue
 				}

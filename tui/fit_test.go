@@ -13,33 +13,73 @@ import (
 	"keywheel/engine"
 )
 
-// TestAnyFrameFits is the promise of all layouts: whatever the size and
-// whatever is shown, a frame has exactly its lines and none is too wide.
+// TestAnyFrameFits is the promise of all layouts: whatever the size, whatever
+// is shown and whatever is pressed, a frame has exactly its lines and none is
+// too wide.
 func TestAnyFrameFits(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	keys := strings.Split("j k g G enter esc w d D R p u ! / ? q r e 1 2 3 4 5 8 c y n x m s S v * f z + - : M o", " ")
+	keys = append(keys, " ", "tab", "shift+tab", "pgdown", "pgup", "ctrl+d", "ctrl+u", "up", "down", "left", "right", "ctrl+r", "2", "3", "4", "5", "enter", "j", "j", "j")
+	looks := []map[string]string{inColour, noColour, inASCII}
+	buttons := []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonLeft, tea.MouseButtonWheelDown, tea.MouseButtonWheelUp}
+	const seeds, steps = 8, 1250 // 10,000 together
+	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 7))
-			for range 25 {
-				m, _ := monitor(t, 1+r.IntN(250), 1+r.IntN(80), random(r), randomEvents(r), []map[string]string{inColour, noColour, inASCII}[r.IntN(3)])
-				m.notice = []string{"", "DEMO seed 1", "演示 " + strings.Repeat("x", 300)}[r.IntN(3)]
-				for range r.IntN(25) {
-					keys := []string{"j", "k", "g", "G", "tab", "shift+tab", "enter", "esc", "w", "d", "R", "p", "u", "!", "/", "?", "q", "r", "e", "1", "2", "8", "c", "y", "n", "x", "pgdown", "ctrl+d", "ctrl+u", "up", "down", ":", "m"}
-					press(m, keys[r.IntN(len(keys))])
-					if r.IntN(6) == 0 {
-						settle(m, tea.WindowSizeMsg{Width: 1 + r.IntN(250), Height: 1 + r.IntN(80)})
-					}
-					if r.IntN(6) == 0 {
-						settle(m, tea.MouseMsg{X: r.IntN(250), Y: r.IntN(80), Action: tea.MouseActionPress, Button: []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonWheelDown, tea.MouseButtonWheelUp}[r.IntN(3)]})
-					}
-					mustFit(t, m)
+			var m *Model
+			var src *fake
+			for step := range steps {
+				if step%50 == 0 {
+					m, src = monitor(t, 1+r.IntN(250), 1+r.IntN(80), random(r), randomEvents(r), looks[r.IntN(3)])
+					m.notice = []string{"", "DEMO seed 1", "演示 " + strings.Repeat("x", 300)}[r.IntN(3)]
+					src.requests, src.system = randomRequests(r), randomSystem(r)
+					settle(m, fetch(src, m.seq, 0)())
 				}
-				m.now = m.now.Add(time.Duration(r.Int64N(int64(time.Hour))))
+				switch r.IntN(12) {
+				case 0:
+					settle(m, tea.WindowSizeMsg{Width: 1 + r.IntN(250), Height: 1 + r.IntN(80)})
+				case 1:
+					settle(m, tea.MouseMsg{X: r.IntN(max(m.w, 1)), Y: r.IntN(max(m.h, 1)), Action: tea.MouseActionPress, Button: buttons[r.IntN(4)]})
+				case 2:
+					src.snap = random(r)
+					settle(m, fetch(src, m.seq, m.reqSeq)())
+				case 3:
+					m.now = m.now.Add(time.Duration(r.Int64N(int64(time.Hour))))
+				case 4:
+					settle(m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(odd[r.IntN(len(odd))]), Paste: true})
+				default:
+					if k := keys[r.IntN(len(keys))]; k != "o" { // no editor in a test
+						press(m, k)
+					}
+				}
 				mustFit(t, m)
 			}
 		})
 	}
+}
+
+func randomRequests(r *rand.Rand) (list []engine.RequestRecord) {
+	word := func() string { return odd[r.IntN(len(odd))] }
+	for i := range r.IntN(60) {
+		rec := engine.RequestRecord{Seq: uint64(i + 1), ID: word(), At: noon.Add(-time.Duration(r.IntN(9999)) * time.Second), Service: word(), Method: word(), Path: word(), Model: word(),
+			Key: word(), From: word(), Status: r.IntN(600), WaitedMS: r.Int64N(1e6), HeadMS: r.Int64N(1e6), TookMS: r.Int64N(1e9), InputTokens: r.Int64N(1e9), CostUSD: r.Float64() * 1e6,
+			Outcome: []string{engine.OutcomeServed, engine.OutcomeFailed, engine.OutcomeTurnedAway, engine.OutcomeLeft, word()}[r.IntN(5)], Why: word()}
+		for range r.IntN(6) {
+			rec.Attempts = append(rec.Attempts, engine.AttemptRecord{Key: word(), Verdict: engine.Kind(r.IntN(7)), Status: r.IntN(600), TookMS: r.Int64N(1e6), Why: word()})
+		}
+		list = append(list, rec)
+	}
+	return list
+}
+
+func randomSystem(r *rand.Rand) engine.SystemStatus {
+	word := func() string { return odd[r.IntN(len(odd))] }
+	sys := engine.SystemStatus{Version: word(), PID: r.IntN(3), Config: word(), Sources: []string{word(), word()}, Problems: []string{word()}, Socket: word(), ReloadError: word(), HeapBytes: r.Uint64(), Files: r.IntN(2)}
+	if r.IntN(2) == 0 {
+		sys.Journal = &engine.JournalStatus{Path: word(), Queued: r.IntN(5000), BehindS: r.Float64() * 1e6, Dropped: r.Int64N(3), Error: word(), Bytes: r.Int64()}
+	}
+	return sys
 }
 
 func mustFit(t *testing.T, m *Model) {

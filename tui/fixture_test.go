@@ -26,9 +26,36 @@ type fake struct {
 	mu     sync.Mutex
 	snap   engine.Snapshot
 	events []engine.Event
-	did    []engine.Action
-	err    error
+	// requests and system are what it tells beside the snapshot.
+	requests []engine.RequestRecord
+	system   engine.SystemStatus
+	did      []engine.Action
+	err      error
 }
+
+func (f *fake) Requests(after uint64) (list []engine.RequestRecord) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.requests {
+		if r.Seq > after {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func (f *fake) System() engine.SystemStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.system
+}
+
+// terse is a source that tells of neither requests nor itself.
+type terse struct{ f *fake }
+
+func (t terse) Snapshot() engine.Snapshot                 { return t.f.Snapshot() }
+func (t terse) Events(after uint64) []engine.Event        { return t.f.Events(after) }
+func (t terse) Do(a engine.Action) (engine.Result, error) { return t.f.Do(a) }
 
 func (f *fake) Snapshot() engine.Snapshot {
 	f.mu.Lock()
@@ -273,14 +300,51 @@ func incidents() []engine.Event {
 	}
 }
 
+// itself is a keywheel that reads a file and keeps a journal.
+func itself() engine.SystemStatus {
+	return engine.SystemStatus{Version: "v0.4.0", PID: 4711, StartedAt: noon.Add(-26 * time.Hour), Config: "/home/amy/keywheel.toml", LoadedAt: after(-3 * time.Hour),
+		Sources: []string{"keywheel.toml: 7 services, 18 keys", ".env: 4 secrets"}, Problems: []string{"keywheel.toml:31: others may read this file: chmod 600 it"},
+		Socket: "/run/user/1000/keywheel/5399.sock", Monitors: 2, HeapBytes: 9 << 20, Goroutines: 64, Files: 41,
+		Journal: &engine.JournalStatus{Path: "/home/amy/.local/state/keywheel/journal.db", Bytes: 3 << 20}}
+}
+
+// traffic is a minute of requests, the oldest first.
+func traffic() []engine.RequestRecord {
+	at := func(s int) time.Time { return noon.Add(-time.Duration(s) * time.Second) }
+	ok := func(key string, took int64) engine.AttemptRecord {
+		return engine.AttemptRecord{Key: key, Verdict: engine.OK, Status: 200, TookMS: took}
+	}
+	chat := "/v1/chat/completions"
+	return []engine.RequestRecord{
+		{Seq: 1, ID: "aa11bb22cc", At: at(200), Service: "mistral", Method: "POST", Path: chat, Model: "mistral-large", Attempts: []engine.AttemptRecord{
+			{Key: "mi-3", Verdict: engine.QuotaExhausted, Status: 402, TookMS: 81, Why: "code insufficient_quota"}}, Status: 402, TookMS: 84, Outcome: engine.OutcomeRefused, Why: "refused: no key could serve"},
+		{Seq: 2, At: at(90), From: "192.168.1.20:51002", Method: "GET", Path: "/openai/v1/models", Status: 401, Outcome: engine.OutcomeTurnedAway, Why: "the token of openai is another"},
+		{Seq: 3, ID: "dd33ee44ff", At: at(16), Service: "anthropic", Method: "POST", Path: "/v1/messages", Model: "claude-sonnet-4-5", Key: "team-a", Attempts: []engine.AttemptRecord{
+			{Key: "team-c", Verdict: engine.RateLimited, Status: 429, TookMS: 214, Why: "header retry-after: wait 60s"}, ok("team-a", 1186)},
+			Status: 200, HeadMS: 820, TookMS: 1400, InputTokens: 812, OutputTokens: 240, CostUSD: 0.0061, Outcome: engine.OutcomeServed},
+		{Seq: 4, ID: "gg55hh66ii", At: at(9), Service: "video-proxy", Method: "POST", Path: "/v2/video/generations", Model: "kling-video/v2.1/生成", Key: "vid-1", Attempts: []engine.AttemptRecord{
+			{Key: "vid-1", Verdict: engine.ClientError, Status: 400, TookMS: 31}}, Status: 400, TookMS: 33, Outcome: engine.OutcomeClientError},
+		{Seq: 5, ID: "jj77kk88ll", At: at(6), Service: "gemini", Method: "POST", Path: chat, Model: "gemini-2.5-pro", Key: "free-2", WaitedMS: 2100, Attempts: []engine.AttemptRecord{
+			{Key: "free-1", Verdict: engine.UpstreamFault, TookMS: 30000, Why: "no answer: connection reset"}, {Key: "free-2", Verdict: engine.UpstreamFault, Status: 503, TookMS: 90}},
+			Status: 503, TookMS: 32190, Outcome: engine.OutcomeFailed},
+		{Seq: 6, ID: "mm99nn00oo", At: at(3), Service: "智谱-对话", Method: "POST", Path: chat, Model: "glm-4.7", Key: "主钥匙", Attempts: []engine.AttemptRecord{ok("主钥匙", 640)},
+			Status: 200, HeadMS: 300, TookMS: 640, InputTokens: 90, OutputTokens: 1200, CostUSD: 0.0004, Outcome: engine.OutcomeServed},
+		{Seq: 7, ID: "pp11qq22rr", At: at(1), Service: "anthropic", Method: "POST", Path: "/v1/messages", Model: "claude-sonnet-4-5", Key: "team-a", Attempts: []engine.AttemptRecord{ok("team-a", 571)},
+			Status: 200, HeadMS: 210, TookMS: 571, InputTokens: 800, OutputTokens: 109, CostUSD: 0.0040, Outcome: engine.OutcomeServed},
+	}
+}
+
 // monitor is a model that shows a snapshot, without a terminal around it.
 func monitor(t testing.TB, w, h int, snap engine.Snapshot, events []engine.Event, env map[string]string) (*Model, *fake) {
 	t.Helper()
-	src := &fake{snap: snap, events: events}
+	src := &fake{snap: snap, events: events, system: itself()}
+	if snap.Proxy.Requests > 0 {
+		src.requests = traffic()
+	}
 	m := New(src, Options{Own: true, Zone: time.UTC}, func(name string) string { return env[name] })
 	m.now = noon
 	m.Update(tea.WindowSizeMsg{Width: w, Height: h})
-	m.Update(fetch(src, 0)())
+	m.Update(fetch(src, 0, 0)())
 	for name, t := range m.traces { // an hour of watching
 		p := m.scene.byName[name].burning
 		t.points = nil
@@ -324,7 +388,7 @@ func run(m *Model, cmd tea.Cmd) {
 
 var keyTypes = map[string]tea.KeyType{"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "shift+tab": tea.KeyShiftTab, "up": tea.KeyUp,
 	"down": tea.KeyDown, "left": tea.KeyLeft, "right": tea.KeyRight, "pgdown": tea.KeyPgDown, "pgup": tea.KeyPgUp, "home": tea.KeyHome, "end": tea.KeyEnd,
-	"ctrl+c": tea.KeyCtrlC, "ctrl+d": tea.KeyCtrlD, "ctrl+u": tea.KeyCtrlU, "ctrl+w": tea.KeyCtrlW, "ctrl+z": tea.KeyCtrlZ, "backspace": tea.KeyBackspace, "delete": tea.KeyDelete,
+	"ctrl+c": tea.KeyCtrlC, "ctrl+d": tea.KeyCtrlD, "ctrl+u": tea.KeyCtrlU, "ctrl+w": tea.KeyCtrlW, "ctrl+z": tea.KeyCtrlZ, "backspace": tea.KeyBackspace, "ctrl+r": tea.KeyCtrlR, "ctrl+n": tea.KeyCtrlN, "ctrl+p": tea.KeyCtrlP, "delete": tea.KeyDelete,
 	"ctrl+a": tea.KeyCtrlA, "ctrl+e": tea.KeyCtrlE, "ctrl+k": tea.KeyCtrlK}
 
 func keyMsg(name string) tea.KeyMsg {

@@ -6,9 +6,9 @@ func (st *state) drawFooter(c *canvas, b box) {
 	p.gap(1)
 	const help = "? help"
 	end := p.end - 1 - len(help)
-	p.end = end - 1
+	p.end = end - 2
 	if st.filter.typing {
-		p.put(plain, "type to filter").put(grey, "   words · state:cooling · !word").gap(3).
+		p.put(plain, "type to filter").put(grey, "   word · state:cooling · quota<20 · runway<1h · !word").gap(3).
 			put(bold, "↵").put(grey, " keep").gap(2).put(bold, "esc").put(grey, " clear")
 		return
 	}
@@ -24,11 +24,11 @@ func (st *state) drawFooter(c *canvas, b box) {
 		}
 		x := p.x
 		p.put(bold, key).put(grey, " "+a.hint)
-		c.zone(zone{box{x, b.y, n, 1}, zoneHint, a.keys[0]})
+		c.zone(zone{box{x, b.y, n, 1}, zoneHint, 0, a.keys[0]})
 		p.gap(2)
 	}
 	p.end = b.x + b.w
 	p.x = max(end, p.x)
 	p.put(bold, "?").put(grey, " help")
-	c.zone(zone{box{end, b.y, len(help), 1}, zoneHint, "?"})
+	c.zone(zone{box{end, b.y, len(help), 1}, zoneHint, 0, "?"})
 }

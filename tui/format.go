@@ -120,7 +120,7 @@ func percent(f float64) string {
 	return strconv.Itoa(int(min(max(p, 0), 999))) + "%"
 }
 
-var unitWords = map[string]string{"requests": "req", "tokens": "tok", "usd": "USD", "concurrent": "at once"}
+var unitWords = map[string]string{"requests": "req", "tokens": "tok", "input_tokens": "tok in", "output_tokens": "tok out", "usd": "USD", "concurrent": "at once"}
 
 // amount says an amount with its unit: "1M tok", "$12.40".
 func amount(v float64, unit string) string {
@@ -138,6 +138,13 @@ func amount(v float64, unit string) string {
 func perWord(per string) string {
 	if w, ok := map[string]string{"1m": "min", "1h": "hour", "1d": "24h", "1s": "s"}[per]; ok {
 		return w
+	}
+	// What a header told may be any length of time.
+	if d, err := time.ParseDuration(per); err == nil {
+		if d < 10*time.Second {
+			return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + "s"
+		}
+		return short(d)
 	}
 	return per
 }

@@ -106,7 +106,7 @@ func TestClean(t *testing.T) {
 
 func TestConsequences(t *testing.T) {
 	t.Parallel()
-	sc := newScene(trouble())
+	sc := newScene(trouble(), nil)
 	for _, tc := range []struct {
 		key             string
 		services        int
@@ -120,7 +120,7 @@ func TestConsequences(t *testing.T) {
 		{"spare", 1, false, false, 0}, // not serving: nothing is lost (later is planned)
 		{"mi-1", 1, false, false, 0},
 	} {
-		list := sc.without(tc.key, noon)
+		list := sc.without(map[string]bool{tc.key: true}, noon)
 		if len(list) != tc.services {
 			t.Errorf("%s: %d services, want %d", tc.key, len(list), tc.services)
 		}
@@ -129,7 +129,7 @@ func TestConsequences(t *testing.T) {
 			t.Errorf("%s: %+v, want dangerous %v, last %v, after %d", tc.key, worst, tc.dangerous, tc.last, tc.after)
 		}
 	}
-	vid2 := sc.without("vid-2", noon)[0]
+	vid2 := sc.without(map[string]bool{"vid-2": true}, noon)[0]
 	if vid2.left != "vid-1 (15%)" || vid2.lasts != "2h46m" {
 		t.Errorf("without vid-2: left %q, lasts %q; want vid-1 with 300k at 1,800 a minute", vid2.left, vid2.lasts)
 	}
@@ -160,13 +160,13 @@ func TestPool(t *testing.T) {
 			for i := range tc.keys {
 				keys = append(keys, &tc.keys[i])
 			}
-			p := poolOf(keys, nil, "", noon)
+			p := poolOf(keys, nil, nil, noon)
 			if p == nil || p.amount != tc.amount || p.remaining != tc.remaining || p.short != tc.short || p.open != tc.open || p.runway != tc.runway {
 				t.Errorf("pool %+v", p)
 			}
 		})
 	}
-	if p := poolOf(nil, nil, "", noon); p != nil {
+	if p := poolOf(nil, nil, nil, noon); p != nil {
 		t.Errorf("no keys have a pool: %+v", p)
 	}
 }

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,6 +18,9 @@ func (st *state) drawHeader(c *canvas, b box) {
 	if !st.colour {
 		p.x -= 1
 	}
+	if word, _, _ := strings.Cut(strings.TrimSpace(st.notice), " "); word != "" {
+		p.gap(1).put(cyan|bold, word) // what is not real must never look real
+	}
 	p.gap(1)
 	live, liveInk := "live ", grey
 	clock := st.now.In(st.zone).Format("15:04:05")
@@ -33,8 +35,11 @@ func (st *state) drawHeader(c *canvas, b box) {
 		return
 	}
 	sc := st.scene
-	if age, old := sc.old(st.now); old {
+	if age, old := st.stale(); old {
 		live, liveInk = "no news for "+short(age)+" ", red|bold
+	} else if st.frozen != nil {
+		live, liveInk = "frozen ", amber|bold
+		clock = st.frozen.at.In(st.zone).Format("15:04:05")
 	}
 	limit := p.end - 1 - cells(live) - cells(clock)
 	p.put(st.dot(), "●").gap(1)
@@ -97,51 +102,109 @@ func perSecond(v float64) string {
 	return compact(math.Round(v))
 }
 
-// drawStatus draws the second line: the filter where there is one, who needs a
-// person, and on the right what is not as usual (a notice, pins).
+// drawStatus draws the second line: the screens, or the filter where there is
+// one; who needs a person; and what is not as usual (pins, a notice).
 func (st *state) drawStatus(c *canvas, b box) {
 	p := c.pen(b, 0)
 	p.gap(1)
 	p.end--
-	if st.scene == nil {
-		p.put(grey, st.notice)
+	if f := &st.filter; f.typing || !f.query.empty() || f.err != nil {
+		st.drawFilter(p)
 		return
 	}
-	right := st.oddities()
-	if f := &st.filter; f.typing || !f.query.empty() || f.err != nil {
-		p.put(blue|bold, "/ ")
-		if f.typing {
-			p.spans(f.input.spans(plain))
-		} else {
-			p.put(plain, f.input.String())
-		}
-		if f.err != nil {
-			p.put(red, "  "+f.err.Error())
-			return
-		}
-		if len(st.rows) == 0 {
-			p.put(amber, "  nothing matches")
-		}
-		p.put(grey, "  "+strconv.Itoa(len(st.rows))+" of "+strconv.Itoa(len(st.scene.services)))
-		if f.typing {
-			p.put(grey, "  ↵ keep  esc clear")
-		} else {
-			p.put(grey, "  esc clears")
-		}
-	} else {
-		// What is unusual keeps a few cells; the names of who needs a person
-		// have the rest.
-		p.spans(st.needs(p.room() - min(width(right), 14) - 2))
+	st.drawTabs(c, p)
+	if st.scene == nil {
+		return
 	}
-	if w := min(width(right), p.room()-2); w > 8 {
+	// Who needs a person stands at the right, with as many names as there is
+	// room for; what is unusual comes before it if it fits.
+	room := p.room() - 2
+	needs := st.needs(room)
+	odd := st.oddities()
+	if w := width(odd); w > 0 && w+3+width(needs) <= room {
+		needs = append(append(odd, span{plain, "   "}), needs...)
+	} else if len(odd) > 0 && width(odd[:1])+3+width(needs) <= room {
+		needs = append([]span{odd[0], {plain, "   "}}, needs...)
+	}
+	if w := width(needs); w <= room {
 		p.x = p.end - w
-		p.spans(right)
+		p.spans(needs)
+	} else if room > 12 {
+		p.gap(2).spans(needs)
 	}
+}
+
+// drawTabs names the screens; the current one is bold and underlined, in
+// brackets where there is no colour. Narrow terminals name it alone.
+func (st *state) drawTabs(c *canvas, p *pen) {
+	const all = 50
+	for i := range screens {
+		name := screens[i].name
+		here := i == st.screen
+		if p.room() < all && st.w < smallWidth && !here {
+			name = ""
+		}
+		if st.colour || st.w < smallWidth {
+			name = strings.TrimSpace(strconv.Itoa(i+1) + " " + name)
+		} else {
+			name = pick(here, "[", "") + strconv.Itoa(i+1) + " " + name + pick(here, "]", "")
+		}
+		if i > 0 {
+			p.gap(pick(st.w < smallWidth, 1, 2))
+		}
+		x := p.x
+		p.put(pick(here, bold|underline, grey), name)
+		c.zone(zone{box{x, p.y, p.x - x, 1}, zoneHint, 0, strconv.Itoa(i + 1)})
+	}
+}
+
+// drawFilter draws the filter being typed, or in force.
+func (st *state) drawFilter(p *pen) {
+	f := &st.filter
+	p.put(grey, screens[st.screen].name+" ").put(blue|bold, "/ ")
+	if f.typing {
+		p.spans(f.input.spans(plain))
+	} else {
+		p.put(plain, f.input.String())
+	}
+	if f.err != nil {
+		p.put(red, "  "+f.err.Error())
+		return
+	}
+	n, of := st.matches()
+	if n == 0 {
+		p.put(amber, "  nothing matches")
+	}
+	p.put(grey, "  "+grouped(n)+" of "+grouped(of))
+	if f.typing {
+		p.put(grey, "  ↵ keep  esc clear")
+	} else {
+		p.put(grey, "  esc clears")
+	}
+}
+
+// matches counts what the filter lets through, and of how many.
+func (st *state) matches() (n, of int) {
+	if st.scene == nil {
+		return 0, 0
+	}
+	switch st.screen {
+	case screenKeys:
+		return st.allShown, len(st.scene.allKeys)
+	case screenTimeline:
+		return len(st.timeline), len(st.events)
+	case screenTraffic:
+		return len(st.traffic), len(st.requests)
+	}
+	return len(st.lists[paneServices].ids), len(st.scene.services)
 }
 
 // needs lists who needs a person, as many names as fit.
 func (st *state) needs(room int) []span {
-	if _, old := st.scene.old(st.now); old {
+	if age, old := st.stale(); old || st.frozen != nil {
+		if !old {
+			return []span{{amber | bold, "frozen "}, {amber, short(age)}, {bold, "  f"}, {grey, " follows"}}
+		}
 		return []span{{grey, "as of " + st.scene.snap.At.In(st.zone).Format("15:04:05")}}
 	}
 	var names []string
@@ -161,6 +224,9 @@ func (st *state) needs(room int) []span {
 		verb = " needs you: "
 	}
 	head := "▲ " + strconv.Itoa(len(names)) + verb
+	if more := pick(len(names) > 1, len(" +99"), 0); cells(head)+cells(names[0])+more > room {
+		return []span{{st.dot() | bold, strings.TrimSuffix(head, ": ")}}
+	}
 	out := []span{{st.dot() | bold, head}}
 	used := cells(head)
 	for i, n := range names {
@@ -168,26 +234,14 @@ func (st *state) needs(room int) []span {
 		if used+cells(n)+5 > room && i > 0 {
 			return append(out, span{grey, "+" + strconv.Itoa(more)})
 		}
-		out = append(out, span{st.scene.byName[n].look().ink &^ bold, n + " "})
+		out = append(out, span{st.scene.byName[n].look().ink &^ bold, n + pick(more > 1, " ", "")})
 		used += cells(n) + 1
 	}
 	return out
 }
 
-// order lists the services that are in the snapshot: those shown, then those
-// that the filter hides.
-func (st *state) order() []string {
-	if st.filter.query.empty() {
-		return st.rows
-	}
-	names := slices.Clone(st.rows)
-	for i := range st.scene.services {
-		if n := st.scene.services[i].Name; !slices.Contains(names, n) {
-			names = append(names, n)
-		}
-	}
-	return names
-}
+// order lists the services, those that need a person first.
+func (st *state) order() []string { return st.byNeed }
 
 // oddities are what a person should not forget: pins that count down, and the
 // notice of whoever started the monitor.
@@ -199,7 +253,7 @@ func (st *state) oddities() []span {
 			continue
 		}
 		if len(out) > 0 {
-			out = append(out, span{grey, " +more"})
+			out[0].s += " +more"
 			break
 		}
 		text := "◆ " + s.Name + " pinned to " + s.Pinned

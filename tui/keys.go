@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,7 +12,7 @@ import (
 
 // drawKeys draws the keys of the selected service.
 func (st *state) drawKeys(c *canvas, l *layout) {
-	b := l.keys
+	b := l.panes[paneKeys]
 	if b.h <= 0 {
 		return
 	}
@@ -27,8 +29,12 @@ func (st *state) drawKeys(c *canvas, l *layout) {
 	if w := stateCounts(s); w != "" && b.w >= 76 && !strings.HasPrefix(note, w) {
 		note += " · " + w
 	}
-	in := frame{title: title, note: note, focused: st.focus == paneKeys, open: l.small}.draw(c, b)
-	c.zone(zone{b, zonePane, "1"})
+	ids := &st.lists[paneKeys]
+	if ids.column != "" {
+		note = ids.order("") + " · " + note
+	}
+	in := frame{title: title + st.marks.word(paneKeys), note: note, focused: st.focus == paneKeys, open: l.small}.draw(c, b)
+	c.zone(zone{b, zonePane, paneKeys, ""})
 	if !l.wide && !l.small {
 		head := st.keysHeading(max(in.w-2, 1))
 		n := c.lines(box{in.x + 2, in.y, max(in.w-2, 0), min(len(head), max(in.h-3, 0))}, head, 0)
@@ -49,9 +55,9 @@ func (st *state) drawKeys(c *canvas, l *layout) {
 		}
 		long = max(long, cells(k.Name))
 	}
-	t := table[*engine.KeyStatus]{cols: st.keyColumns(s, min(long, 24)+6), rows: st.keys,
-		id: func(k *engine.KeyStatus) string { return k.Name }, selected: st.key, focused: st.focus == paneKeys,
-		offset: st.offset[paneKeys], zone: zoneKey, foot: !l.small}
+	t := table[*engine.KeyStatus]{cols: st.keyColumns(paneKeys, s, min(long, 24)+6), rows: st.keys,
+		id: func(k *engine.KeyStatus) string { return k.Name }, selected: ids.chosen, sorted: ids.column,
+		offset: ids.offset, pane: paneKeys, foot: !l.small}
 	t.draw(c, box{in.x, in.y, max(in.w-1, 0), in.h})
 }
 
@@ -70,19 +76,23 @@ func (st *state) keysHeading(room int) [][]span {
 	return lines[:min(len(lines), 2)]
 }
 
-func (st *state) keyColumns(s *service, long int) []column[*engine.KeyStatus] {
-	return []column[*engine.KeyStatus]{
-		{least: 4, cell: func(p *pen, k *engine.KeyStatus) {
-			look := st.keyLook(k)
-			p.put(pick(st.focus == paneKeys, blue|bold, grey), pick(k.Name == st.key, "▸ ", "  ")).put(look.ink, look.glyph)
-		}},
-		{head: "KEY", least: min(long, 13), best: long, cell: func(p *pen, k *engine.KeyStatus) {
-			st.keyName(p, pick(k.Name == st.key && st.focus == paneKeys, bold, plain), k.Name)
-		}},
+// keyColumns are the columns of a pane that lists keys: those of a service, or
+// of screen 2 (then s is nil).
+func (st *state) keyColumns(id paneID, s *service, long int) []column[*engine.KeyStatus] {
+	begin := column[*engine.KeyStatus]{least: 4, cell: func(p *pen, k *engine.KeyStatus) { st.rowBegin(p, id, k.Name, st.keyLook(k)) }}
+	name := column[*engine.KeyStatus]{head: "KEY", least: min(long, 13), best: long, cell: func(p *pen, k *engine.KeyStatus) {
+		st.keyName(p, pick(k.Name == st.lists[id].chosen && st.focus == id, bold, plain), k.Name)
+	}, by: func(k *engine.KeyStatus) (float64, string) { return 0, k.Name }}
+	if more := st.aspectColumns(); id == paneAll && more != nil {
+		return append([]column[*engine.KeyStatus]{begin, name}, more...)
+	}
+	cols := []column[*engine.KeyStatus]{begin, name,
 		{head: "QUOTA LEFT", brief: "LEFT", least: 10, best: 14, gap: 1, drop: 2, cell: func(p *pen, k *engine.KeyStatus) {
 			gaugeCell(p, ofKey(k, st.now))
-		}},
+		}, by: st.byPool(func(q *pool) float64 { return q.fraction() })},
 		{head: "OF", least: 22, best: 26, gap: 2, spare: true, drop: 8, cell: func(p *pen, k *engine.KeyStatus) { ofCell(p, ofKey(k, st.now)) }},
+		{head: "RUNWAY", least: 6, gap: 1, right: true, spare: true, drop: 6, cell: func(p *pen, k *engine.KeyStatus) { runwayCell(p, ofKey(k, st.now)) },
+			by: st.byPool((*pool).seconds)},
 		{head: "RESETS", least: 6, best: 9, gap: 1, right: true, spare: true, drop: 7, cell: func(p *pen, k *engine.KeyStatus) {
 			if q := ofKey(k, st.now); q != nil && !q.resets.IsZero() {
 				text := st.at(q.resets)
@@ -93,17 +103,42 @@ func (st *state) keyColumns(s *service, long int) []column[*engine.KeyStatus] {
 				return
 			}
 			p.right(grey, "—")
-		}},
+		}, by: st.byPool(func(q *pool) float64 {
+			if q.resets.IsZero() {
+				return math.Inf(1)
+			}
+			return float64(q.resets.Unix())
+		})},
 		{head: "BURN", least: 8, best: 12, gap: 2, spare: true, drop: 9, cell: func(p *pen, k *engine.KeyStatus) {
 			st.burnCell(p, k.Series, st.scene.keyTop)
 		}},
 		{head: "RATE", least: 7, gap: 1, right: true, drop: 6, cell: func(p *pen, k *engine.KeyStatus) {
 			p.right(pick(k.PerMin > 0, plain, grey), rate(k.PerMin))
-		}},
+		}, by: func(k *engine.KeyStatus) (float64, string) { return k.PerMin, "" }},
 		{head: "FAILED", least: 7, best: 10, gap: 2, drop: 5, cell: func(p *pen, k *engine.KeyStatus) {
 			failureCell(p, k.Verdicts, k.LastFailure != nil && st.now.Sub(*k.LastFailure).Minutes() < 4)
-		}},
-		{head: "STATE", least: 25, best: 26, grow: 1, gap: 2, cell: func(p *pen, k *engine.KeyStatus) { st.keyState(p, s, k) }},
+		}, by: func(k *engine.KeyStatus) (float64, string) { return float64(k.Verdicts.Failed()), "" }},
+		{head: "STATE", least: 25, best: 26, grow: 1, gap: 2, cell: func(p *pen, k *engine.KeyStatus) { st.keyState(p, s, k) },
+			by: func(k *engine.KeyStatus) (float64, string) { return float64(k.State), "" }},
+	}
+	if id == paneAll {
+		cols[len(cols)-1].least = 22
+		serves := column[*engine.KeyStatus]{head: "SERVICES", least: 12, best: 20, gap: 2, spare: true, drop: 1,
+			cell: func(p *pen, k *engine.KeyStatus) { p.put(grey, strings.Join(k.Services, ", ")) },
+			by:   func(k *engine.KeyStatus) (float64, string) { return 0, strings.Join(k.Services, ", ") }}
+		cols = slices.Insert(cols, 2, serves)
+	}
+	return cols
+}
+
+// byPool sorts keys by a number of their tightest limit; those without any come
+// last.
+func (st *state) byPool(of func(q *pool) float64) func(k *engine.KeyStatus) (float64, string) {
+	return func(k *engine.KeyStatus) (float64, string) {
+		if q := ofKey(k, st.now); q != nil {
+			return of(q), ""
+		}
+		return math.Inf(1), ""
 	}
 }
 

@@ -6,15 +6,15 @@ type layout struct {
 	tiny    bool // only troubles in one line each
 	small   bool // one pane, no borders
 	wide    bool // more than two panes
+	headed  bool // the timeline has headings
 	header  box
 	status  box
 	banner  box
 	footer  box
-	list    box // services
-	keys    box
-	events  box
+	panes   [panes]box // those that list something
 	chart   box
-	why     box
+	recent  box // the last requests that were not plain
+	why     box // all about the selection
 	banners [][]span
 }
 
@@ -37,7 +37,7 @@ func (st *state) listHeight() int {
 
 // layout arranges the panes for the terminal's size and what there is to show.
 func (st *state) layout() layout {
-	l := layout{}
+	l := layout{headed: st.screen == screenTimeline}
 	if st.w < tinyWidth || st.h < tinyHeight {
 		l.tiny = true
 		return l
@@ -54,28 +54,46 @@ func (st *state) layout() layout {
 	n := min(len(l.banners), most)
 	l.banner = box{1, 2, st.w - 2, n}
 	body := box{0, 2 + n, st.w, st.h - 3 - n}
-	switch {
-	case l.small:
-		l.one(st, body)
-	case st.w < wideWidth:
-		l.two(st, body)
-	case st.w >= hugeWidth && st.h >= hugeHeight:
-		l.huge(st, body)
-	default:
-		l.many(st, body)
+	if l.small || st.zoomed {
+		l.panes[st.focus] = body
+		l.wide = !l.small
+	} else {
+		screens[st.screen].layout(&l, st, body)
 	}
 	return l
 }
 
-// one shows the pane that has the keyboard.
-func (l *layout) one(st *state, b box) {
-	switch st.focus {
-	case paneKeys:
-		l.keys = b
-	case paneTimeline:
-		l.events = b
+// services lays screen 1 out: what is burning, and all about the selection.
+func (l *layout) services(st *state, b box) {
+	switch {
+	case st.w < wideWidth:
+		l.two(st, b)
+	case st.w >= hugeWidth && st.h >= hugeHeight:
+		l.huge(st, b)
 	default:
-		l.list = b
+		l.many(st, b)
+	}
+}
+
+// beside lays a screen out that is one list, with all about its selection
+// beside it, or below it where the terminal is narrow.
+func beside(id paneID) func(*layout, *state, box) {
+	return func(l *layout, st *state, b box) {
+		l.wide = true
+		l.panes[id] = b
+		if st.detailTitle() == "" {
+			return
+		}
+		switch {
+		case st.w >= wideWidth:
+			w := max(b.w/3, 44)
+			l.panes[id].w -= w
+			l.why = box{b.x + b.w - w, b.y, w, b.h}
+		case b.h >= 15:
+			h := min(max(b.h*9/20, 8), 18)
+			l.panes[id].h -= h
+			l.why = box{b.x, b.y + b.h - h, b.w, h}
+		}
 	}
 }
 
@@ -83,17 +101,17 @@ func (l *layout) one(st *state, b box) {
 func (l *layout) two(st *state, b box) {
 	h := min(st.listHeight(), max(b.h*11/20, 6))
 	h = min(h, b.h-5)
-	l.list = box{b.x, b.y, b.w, h}
+	l.panes[paneServices] = box{b.x, b.y, b.w, h}
 	rest := box{b.x, b.y + h, b.w, b.h - h}
 	if st.focus == paneTimeline {
-		l.events = rest
+		l.panes[paneTimeline] = rest
 		return
 	}
-	l.keys = rest
+	l.panes[paneKeys] = rest
 	// Keys that need little room leave the rest to the timeline.
 	if want := max(len(st.keys), 2) + 3 + l.heading(st); want+5 <= rest.h {
-		l.keys.h = want
-		l.events = box{b.x, rest.y + want, b.w, rest.h - want}
+		l.panes[paneKeys].h = want
+		l.panes[paneTimeline] = box{b.x, rest.y + want, b.w, rest.h - want}
 	}
 }
 
@@ -109,15 +127,15 @@ func (l *layout) heading(st *state) int {
 func (l *layout) many(st *state, b box) {
 	l.wide = true
 	h := min(st.listHeight(), max(b.h*9/20, 6))
-	l.list = box{b.x, b.y, b.w, h}
+	l.panes[paneServices] = box{b.x, b.y, b.w, h}
 	b = box{b.x, b.y + h, b.w, b.h - h}
 	left := b.w * 3 / 5
 	right := box{b.x + left, b.y, b.w - left, b.h}
 	col := box{b.x, b.y, left, b.h}
 	if b.h < 10 {
-		l.keys, l.events = col, right
+		l.panes[paneKeys], l.panes[paneTimeline] = col, right
 		if st.focus != paneTimeline && b.h >= 6 {
-			l.events, l.why = box{}, right
+			l.panes[paneTimeline], l.why = box{}, right
 		}
 		return
 	}
@@ -128,9 +146,15 @@ func (l *layout) many(st *state, b box) {
 func (l *layout) huge(st *state, b box) {
 	l.wide = true
 	left := b.w * 3 / 5
-	l.events = box{b.x + left, b.y, b.w - left, b.h}
+	right := box{b.x + left, b.y, b.w - left, b.h}
+	// Requests that were not plain get some of the timeline's room.
+	if n := len(st.notPlain(recentMost)); n > 0 {
+		l.recent = box{right.x, right.y + right.h - n - 3, right.w, n + 3}
+		right.h -= l.recent.h
+	}
+	l.panes[paneTimeline] = right
 	list := min(st.listHeight(), max(b.h*9/20, 6))
-	l.list = box{b.x, b.y, left, list}
+	l.panes[paneServices] = box{b.x, b.y, left, list}
 	y, rest := b.y+list, b.h-list
 	least := min(max(len(st.keys), 1), 4) + 3
 	why := min(st.whyHeight(left-4), rest-least)
@@ -144,10 +168,13 @@ func (l *layout) huge(st *state, b box) {
 		why += keys - want
 		keys = want
 	}
-	l.keys = box{b.x, y, left, keys}
+	l.panes[paneKeys] = box{b.x, y, left, keys}
 	l.why = box{b.x, y + keys, left, why}
 	l.chart = box{b.x, y + keys + why, left, chart}
 }
+
+// recentMost is how many requests stand beside the services at most.
+const recentMost = 12
 
 // split shares two columns among keys and timeline, chart and why.
 func (l *layout) split(st *state, col, right box) {
@@ -155,8 +182,8 @@ func (l *layout) split(st *state, col, right box) {
 	if st.focus == paneKeys {
 		keys = min(max(len(st.keys), 1)+3, max(col.h-6, 5))
 	}
-	l.keys = box{col.x, col.y, col.w, keys}
-	l.events = box{col.x, col.y + keys, col.w, col.h - keys}
+	l.panes[paneKeys] = box{col.x, col.y, col.w, keys}
+	l.panes[paneTimeline] = box{col.x, col.y + keys, col.w, col.h - keys}
 	chart := min(st.chartHeight(right.w-2), right.h-9)
 	if chart < chartLeast {
 		chart = 0
@@ -167,13 +194,12 @@ func (l *layout) split(st *state, col, right box) {
 
 // rows is how many rows of a list are visible.
 func (l *layout) rows(id paneID) int {
-	b := [...]box{l.list, l.keys, l.events}[id]
 	lost := 3
 	if l.small {
 		lost = 2
 	}
-	if id == paneTimeline {
+	if id == paneTimeline && !l.headed {
 		lost--
 	}
-	return max(b.h-lost, 1)
+	return max(l.panes[id].h-lost, 1)
 }

@@ -1,7 +1,11 @@
 package tui
 
 import (
+	"cmp"
+	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -25,7 +29,10 @@ type Model struct {
 	state
 	src      Source
 	log      func(error)
+	write    io.Writer // the terminal, for what is no frame; nil is nowhere
+	editor   string
 	seq      uint64 // the newest event seen
+	reqSeq   uint64 // the newest request seen
 	fetching bool
 	clicked  zone
 	clickAt  time.Time
@@ -41,14 +48,21 @@ type fetchedMsg struct {
 	events []engine.Event
 	seq    uint64
 	reset  bool // the events start anew: another engine
+	// tells is whether the Source tells of requests at all.
+	requests []engine.RequestRecord
+	tells    bool
 }
 
-// doneMsg is what an action answered.
+// doneMsg is what actions that were done at once answered.
 type doneMsg struct {
-	action engine.Action
-	result engine.Result
-	err    error
+	actions []engine.Action
+	results []engine.Result // of those that were done
+	done    []engine.Action
+	failed  []error
 }
+
+// editedMsg says that the editor has closed.
+type editedMsg struct{ err error }
 
 func tick() tea.Cmd {
 	return tea.Tick(refresh, func(t time.Time) tea.Msg { return tickMsg(t) })
@@ -56,7 +70,7 @@ func tick() tea.Cmd {
 
 // fetch looks at the Source. The working out of a scene happens here too, off
 // the way of keys and frames.
-func fetch(src Source, after uint64) tea.Cmd {
+func fetch(src Source, after, afterRequest uint64) tea.Cmd {
 	return func() tea.Msg {
 		snap := src.Snapshot()
 		if snap.At.IsZero() {
@@ -64,7 +78,7 @@ func fetch(src Source, after uint64) tea.Cmd {
 		}
 		msg := fetchedMsg{seq: after}
 		if snap.LastSeq < after {
-			msg.reset, after = true, 0
+			msg.reset, after, afterRequest = true, 0, 0
 		}
 		if snap.LastSeq != after {
 			msg.events = src.Events(after)
@@ -73,7 +87,15 @@ func fetch(src Source, after uint64) tea.Cmd {
 		if n := len(msg.events); n > 0 {
 			msg.seq = msg.events[n-1].Seq
 		}
-		msg.scene = newScene(snap)
+		if t, ok := src.(Traffic); ok {
+			msg.requests, msg.tells = t.Requests(afterRequest), true
+		}
+		var system *engine.SystemStatus
+		if s, ok := src.(System); ok {
+			told := s.System()
+			system = &told
+		}
+		msg.scene = newScene(snap, system)
 		return msg
 	}
 }
@@ -81,7 +103,7 @@ func fetch(src Source, after uint64) tea.Cmd {
 // Init starts the clock and the first look.
 func (m *Model) Init() tea.Cmd {
 	m.fetching = true
-	return tea.Batch(tick(), fetch(m.src, m.seq))
+	return tea.Batch(tick(), fetch(m.src, m.seq, m.reqSeq))
 }
 
 // View draws the frame from the state alone.
@@ -95,7 +117,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds := []tea.Cmd{tick()}
 		if !m.fetching {
 			m.fetching = true
-			cmds = append(cmds, fetch(m.src, m.seq))
+			cmds = append(cmds, fetch(m.src, m.seq, m.reqSeq))
 		}
 		return m, tea.Batch(cmds...)
 	case fetchedMsg:
@@ -103,6 +125,10 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.take(msg)
 	case doneMsg:
 		return m, m.done(msg)
+	case editedMsg:
+		if msg.err != nil {
+			m.toast = toastFor(m.now, "", false, fmt.Errorf("the editor: %w", msg.err))
+		}
 	case tea.WindowSizeMsg:
 		m.w, m.h = msg.Width, msg.Height
 		m.arrange()
@@ -114,54 +140,150 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// take takes over a scene and the events that came with it.
+// take takes over a scene, and the events and requests that came with it.
 func (m *Model) take(msg fetchedMsg) {
 	m.seq = msg.seq
 	if msg.reset {
-		m.state.events = nil
+		m.state.events, m.requests = nil, nil
 	}
-	if len(msg.events) > 0 {
-		m.state.events = append(m.state.events, msg.events...)
-		if n := len(m.state.events) - keepEvents; n > 0 {
-			m.state.events = slices.Clone(m.state.events[n:])
-		}
+	m.state.events = keepLast(m.state.events, msg.events, keepEvents)
+	m.requests = keepLast(m.requests, msg.requests, keepRequests)
+	if n := len(msg.requests); n > 0 {
+		m.reqSeq = msg.requests[n-1].Seq
 	}
 	if msg.scene == nil {
-		if m.scene != nil && !m.scene.gone { // what was seen last stays, and its age shows
-			last := *m.scene
+		if live := m.live(); live != nil && !live.gone { // what was seen last stays, and its age shows
+			last := *live
 			last.gone = true
-			m.scene = &last
+			m.see(&last)
 		}
 		return
 	}
-	m.scene = msg.scene
+	m.tells = msg.tells
+	m.see(msg.scene)
 	if m.now.Before(msg.scene.snap.At) {
 		m.now = msg.scene.snap.At
 	}
 	m.remember(msg.scene)
+	m.marks.forget(msg.scene)
 	m.arrange()
 }
 
-// do carries an action out, away from the screen.
-func (m *Model) do(a engine.Action) tea.Cmd {
-	a.By = "you"
-	src := m.src
-	return func() tea.Msg {
-		res, err := src.Do(a)
-		return doneMsg{a, res, err}
+// see takes over a scene as the newest; a frozen screen goes on showing its own.
+func (m *Model) see(sc *scene) {
+	if m.frozen != nil {
+		m.frozen.live = sc
+	} else {
+		m.scene = sc
 	}
 }
 
+// keepLast appends to a list that keeps its last few.
+func keepLast[T any](list, more []T, most int) []T {
+	if len(more) == 0 {
+		return list
+	}
+	list = append(list, more...)
+	if n := len(list) - most; n > most/4 {
+		list = slices.Clone(list[n:])
+	}
+	return list
+}
+
+// do carries actions out, one after the other, away from the screen.
+func (m *Model) do(list ...engine.Action) tea.Cmd {
+	for i := range list {
+		list[i].By = "you"
+	}
+	src := m.src
+	return func() tea.Msg {
+		msg := doneMsg{actions: list}
+		for _, a := range list {
+			res, err := src.Do(a)
+			if err != nil {
+				msg.failed = append(msg.failed, err)
+				if a.Verb == engine.VerbUndo {
+					break // what is older is not meant
+				}
+				continue
+			}
+			msg.results, msg.done = append(msg.results, res), append(msg.done, a)
+		}
+		return msg
+	}
+}
+
+// done tells what came of actions, in one toast.
 func (m *Model) done(msg doneMsg) tea.Cmd {
-	m.toast = toastFor(m.now, msg.result.Text, msg.result.Undoable, msg.err)
-	if msg.err != nil && m.log != nil {
-		m.log(msg.err)
+	m.toast = toastFor(m.now, msg.words(), msg.undoable(), msg.err())
+	for _, err := range msg.failed {
+		if m.log != nil {
+			m.log(err)
+		}
+	}
+	switch n := len(msg.done); {
+	case n == 0:
+	case msg.done[0].Verb == engine.VerbUndo:
+		if n == len(m.last.actions) {
+			m.undone = m.last.actions
+		}
+		m.last = batch{}
+	default:
+		m.last, m.undone = batch{msg.done, msg.results[n-1].Text}, nil
+		m.marks.clear()
 	}
 	if m.fetching {
 		return nil
 	}
 	m.fetching = true
-	return fetch(m.src, m.seq)
+	return fetch(m.src, m.seq, m.reqSeq)
+}
+
+// batch is what was done at once last, and what undo calls the end of it.
+type batch struct {
+	actions []engine.Action
+	text    string
+}
+
+// words say what was done: what the engine says of one action, how many of
+// several.
+func (msg doneMsg) words() string {
+	switch n := len(msg.results); {
+	case n == 0:
+		return ""
+	case n == 1:
+		return msg.results[0].Text
+	case msg.done[0].Verb == engine.VerbUndo:
+		return grouped(n) + " actions taken back"
+	default:
+		what := make([]string, n)
+		for i, a := range msg.done {
+			what[i] = cmp.Or(a.Key, a.Service)
+		}
+		text := didWords[msg.done[0].Verb] + " " + grouped(n) + ": " + strings.Join(what[:min(n, 5)], ", ")
+		if n > 5 {
+			text += fmt.Sprintf(" and %d more", n-5)
+		}
+		return text
+	}
+}
+
+// didWords begin what a toast says of several things done at once.
+var didWords = map[engine.Verb]string{engine.VerbRotate: "rotated", engine.VerbDisable: "disabled", engine.VerbEnable: "enabled",
+	engine.VerbDrain: "draining", engine.VerbLift: "lifted the holds of", engine.VerbReset: "reset"}
+
+func (msg doneMsg) undoable() bool { return len(msg.results) > 0 && msg.results[0].Undoable }
+
+// err is what went wrong, with how many were done all the same.
+func (msg doneMsg) err() error {
+	switch n := len(msg.failed); {
+	case n == 0:
+		return nil
+	case len(msg.actions) == 1:
+		return msg.failed[0]
+	default:
+		return fmt.Errorf("%d of %d done. %w%s", len(msg.done), len(msg.actions), msg.failed[0], pick(n > 1, fmt.Sprintf(", and %d more failed", n-1), ""))
+	}
 }
 
 func (m *Model) open(d *dialog) { m.dialogs = append(m.dialogs, d) }
@@ -221,7 +343,7 @@ func (m *Model) key(k tea.KeyMsg) tea.Cmd {
 		return nil
 	}
 	if a := actionFor(name); a != nil && a.applies(&m.state) {
-		return a.run(m, name)
+		return m.perform(a, name)
 	}
 	return nil
 }

@@ -2,12 +2,9 @@ package tui
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
-
-	"keywheel/engine"
 )
 
 // doubleClick is how fast a second click must follow to open what the first
@@ -40,34 +37,32 @@ func (m *Model) mouse(e tea.MouseMsg) tea.Cmd {
 	}
 	again := m.clicked == z && m.now.Sub(m.clickAt) <= doubleClick
 	m.clicked, m.clickAt = z, m.now
+	if z.kind == zoneRow || z.kind == zoneHead || z.kind == zonePane {
+		m.showPane(z.pane)
+	}
 	switch z.kind {
 	case zonePane:
-		n, _ := strconv.Atoi(z.name)
-		m.focus = paneID(n)
-	case zoneService:
-		m.focus = paneServices
-		m.choose(paneServices, slices.Index(m.rows, z.name))
-	case zoneKey:
-		m.focus = paneKeys
-		m.choose(paneKeys, slices.IndexFunc(m.state.keys, func(k *engine.KeyStatus) bool { return k.Name == z.name }))
-	case zoneEvent:
-		m.focus = paneTimeline
-		m.choose(paneTimeline, slices.IndexFunc(m.timeline, func(i int) bool { return eventName(&m.state.events[i]) == z.name }))
+		m.focus = z.pane
+	case zoneRow:
+		m.focus = z.pane
+		m.choose(z.pane, slices.Index(m.lists[z.pane].ids, z.name))
+	case zoneHead:
+		m.focus = z.pane
+		if l := m.list(); l.column == z.name {
+			l.reverse = !l.reverse
+		} else {
+			l.column, l.reverse = z.name, false
+		}
 	case zoneHint:
 		if a := actionFor(z.name); a != nil && a.applies(&m.state) {
-			return a.run(m, z.name)
+			return m.perform(a, z.name)
 		}
 	case zoneOption:
 		if n := len(m.dialogs); n > 0 {
-			d := m.dialogs[n-1]
-			for _, o := range d.options {
-				if o.key == z.name {
-					return d.take(m, o)
-				}
-			}
+			return m.dialogs[n-1].clicked(m, z.name)
 		}
 	}
-	if again && z.kind != zonePane {
+	if again && z.kind == zoneRow {
 		return deeper(m)
 	}
 	m.arrange()
@@ -87,12 +82,15 @@ func (m *Model) wheel(c *canvas, e tea.MouseMsg, step int) {
 	}
 	for _, z := range c.zones {
 		if z.kind == zonePane && z.contains(e.X, e.Y) {
-			n, _ := strconv.Atoi(z.name)
-			id := paneID(n)
-			if id == paneTimeline {
-				m.focus = id
+			if z.pane == paneSystem {
+				m.scrollSystem(step)
+				return
 			}
-			m.choose(id, max(m.position(id)+step, 0))
+			if z.pane == paneTimeline {
+				m.focus = z.pane
+			}
+			m.choose(z.pane, max(m.lists[z.pane].at()+step, 0))
+			return
 		}
 	}
 }

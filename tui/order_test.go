@@ -10,7 +10,7 @@ import (
 
 func TestNeedsYouFirst(t *testing.T) {
 	t.Parallel()
-	sc := newScene(trouble())
+	sc := newScene(trouble(), nil)
 	var o sorter
 	got := o.order(sc, noon)
 	want := []string{"mistral", "gemini", "librechat-ui", "智谱-对话", "anthropic", "video-proxy", "later"}
@@ -63,7 +63,7 @@ func TestRank(t *testing.T) {
 			if tc.edit != nil {
 				tc.edit(&snap)
 			}
-			if got := newScene(snap).services[0].rank; got != tc.want {
+			if got := newScene(snap, nil).services[0].rank; got != tc.want {
 				t.Errorf("rank %v, want %v", got, tc.want)
 			}
 		})
@@ -79,7 +79,7 @@ func TestRowsKeepCalm(t *testing.T) {
 		}
 		s := svc("zz", "p", engine.RoundRobin, "k", "k2", "k3")
 		return newScene(finish(engine.Snapshot{At: noon, Keys: []engine.KeyStatus{k, key("k2", "p", "02"), key("k3", "p", "03"), key("o", "p", "04")},
-			Services: []engine.ServiceStatus{svc("aa", "p", engine.RoundRobin, "o"), s}}))
+			Services: []engine.ServiceStatus{svc("aa", "p", engine.RoundRobin, "o"), s}}), nil)
 	}
 	var o sorter
 	for _, step := range []struct {
@@ -102,7 +102,7 @@ func TestRowsKeepCalm(t *testing.T) {
 
 func TestKeysThatNeedAPersonComeFirst(t *testing.T) {
 	t.Parallel()
-	s := newScene(trouble()).byName["anthropic"]
+	s := newScene(trouble(), nil).byName["anthropic"]
 	var got []string
 	for _, k := range s.keys {
 		got = append(got, k.Name)
@@ -110,7 +110,7 @@ func TestKeysThatNeedAPersonComeFirst(t *testing.T) {
 	if want := []string{"team-a", "team-b", "team-c", "legacy"}; !slices.Equal(got, want) {
 		t.Errorf("keys %q, want %q", got, want)
 	}
-	if s := newScene(trouble()).byName["智谱-对话"]; s.keys[0].Name != "glm-3" {
+	if s := newScene(trouble(), nil).byName["智谱-对话"]; s.keys[0].Name != "glm-3" {
 		t.Errorf("the expired key is not first but %s", s.keys[0].Name)
 	}
 }

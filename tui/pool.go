@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"math"
 	"time"
 
 	"keywheel/engine"
@@ -48,6 +49,15 @@ func lasting(per string) bool {
 	return true
 }
 
+// seconds is the runway as a number; what lasts past its reset, or for all that
+// is known, lasts for ever.
+func (p *pool) seconds() float64 {
+	if !p.known || !p.short && !p.resets.IsZero() && p.remaining > 0 {
+		return math.Inf(1)
+	}
+	return p.runway.Seconds()
+}
+
 func (p *pool) settle(now time.Time) {
 	if p.burn > 0 && !p.open {
 		minutes := min(p.remaining/p.burn, 60*24*3650)
@@ -88,9 +98,9 @@ func countable(s engine.State) bool {
 }
 
 // poolOf finds the tightest limit of some keys together, nil if none has one.
-// own are limits of the service itself. The key named without is left out, and
-// what it burns falls on the others.
-func poolOf(keys []*engine.KeyStatus, own []engine.LimitStatus, without string, now time.Time) *pool {
+// own are limits of the service itself. The keys in without are left out, and
+// what they burn falls on the others.
+func poolOf(keys []*engine.KeyStatus, own []engine.LimitStatus, without map[string]bool, now time.Time) *pool {
 	var pools []*pool
 	find := func(l *engine.LimitStatus) *pool {
 		for _, p := range pools {
@@ -108,7 +118,7 @@ func poolOf(keys []*engine.KeyStatus, own []engine.LimitStatus, without string, 
 		if len(k.Limits) == 0 && !k.Usable() {
 			continue
 		}
-		if k.Usable() && k.Name != without {
+		if k.Usable() && !without[k.Name] {
 			usable++
 		}
 		if !countable(k.State) {
@@ -129,8 +139,8 @@ func poolOf(keys []*engine.KeyStatus, own []engine.LimitStatus, without string, 
 				seen[id] = true
 			}
 			p.burn += l.BurnPerMin
-			p.threatened = p.threatened || l.RunsOutAt != nil || without != ""
-			if k.Name == without {
+			p.threatened = p.threatened || l.RunsOutAt != nil || len(without) > 0
+			if without[k.Name] {
 				continue
 			}
 			p.keys++
@@ -148,7 +158,7 @@ func poolOf(keys []*engine.KeyStatus, own []engine.LimitStatus, without string, 
 		}
 		limited := 0
 		for _, k := range keys {
-			if k.Usable() && k.Name != without && hasLimit(k, p) {
+			if k.Usable() && !without[k.Name] && hasLimit(k, p) {
 				limited++
 			}
 		}

@@ -2,6 +2,8 @@ package tui
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,63 +38,144 @@ func askDuration(m *Model, title string, body func(*state) []para, then func(m *
 	return nil
 }
 
-// askDisable asks how long a key is to be disabled, and says what is left
-// without it.
-func askDisable(m *Model) tea.Cmd {
-	k := m.subjectKey()
-	key := k.Name
-	body := func(st *state) []para { return st.loss(key) }
-	then := func(m *Model, d time.Duration) tea.Cmd {
-		return m.confirmLoss(key, engine.Action{Verb: engine.VerbDisable, Key: key, ForS: d.Seconds()})
+// keyNames are the names of keys.
+func keyNames(keys []*engine.KeyStatus) []string {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.Name
 	}
-	options := durations(then, func(m *Model) tea.Cmd { return askDuration(m, "Disable "+key, body, then) }, "until enabled")
-	// What stands until a person ends it comes first: it is what d is mostly for.
-	options[0], options[1], options[2] = options[2], options[0], options[1]
-	m.open(&dialog{title: "Disable " + key, note: "u undoes it", body: body, options: append(options, option{"n", "cancel", nil}), picked: 0})
+	return names
+}
+
+// these says what an action is on: a name, or how many.
+func these(names []string) string {
+	if len(names) == 1 {
+		return names[0]
+	}
+	return grouped(len(names)) + " keys"
+}
+
+// askDisable asks how long keys are to be disabled, and says what is left
+// without them.
+func askDisable(m *Model) tea.Cmd {
+	pickDisable(m, keyNames(m.targetKeys()), "")
 	return nil
 }
 
-// confirmLoss runs an action that takes a key away, and asks first where that
-// leaves a service with one key or none.
-func (m *Model) confirmLoss(key string, a engine.Action) tea.Cmd {
-	worst := gravest(m.scene.without(key, m.now))
-	if !worst.dangerous() {
-		return m.do(a)
+// pickDisable is the picker; choosing to give a reason comes back to it.
+func pickDisable(m *Model, names []string, reason string) {
+	title := "Disable " + these(names)
+	body := func(st *state) []para {
+		paras := st.loss(names)
+		if reason != "" {
+			paras = append(paras, line(), line(say(grey, "  because "), say(plain, reason)))
+		}
+		return paras
 	}
-	body := func(st *state) []para { return st.loss(key) }
-	title := strings.ToUpper(string(a.Verb[:1])) + string(a.Verb[1:]) + " " + key + "?"
-	if worst.last() {
-		m.open(&dialog{title: title, note: "the last usable key", danger: true, input: &input{},
-			body: body, ask: "type " + worst.service + ":",
+	then := func(m *Model, d time.Duration) tea.Cmd {
+		return m.confirmLoss(names, engine.Action{Verb: engine.VerbDisable, ForS: d.Seconds(), Reason: reason}, true)
+	}
+	options := durations(then, func(m *Model) tea.Cmd { return askDuration(m, title, body, then) }, "until enabled")
+	// What stands until a person ends it comes first: it is what d is mostly for.
+	options[0], options[1], options[2] = options[2], options[0], options[1]
+	options = append(options, option{"r", pick(reason == "", "say why first", "say why differently"), func(m *Model) tea.Cmd {
+		in := &input{}
+		in.insert([]rune(reason))
+		m.open(&dialog{title: title, note: "esc: without a reason", ask: "because", input: in, body: body, submit: func(m *Model, text string) (tea.Cmd, error) {
+			pickDisable(m, names, text)
+			return nil, nil
+		}})
+		return nil
+	}}, option{"n", "cancel", nil})
+	m.open(&dialog{title: title, note: "u undoes it", body: body, options: options, picked: 0})
+}
+
+// askDrain drains keys, after a question where that may hurt.
+func askDrain(m *Model) tea.Cmd {
+	return m.confirmLoss(keyNames(m.targetKeys()), engine.Action{Verb: engine.VerbDrain}, false)
+}
+
+// manyMarked is from how many keys on a person types what is meant.
+const manyMarked = 10
+
+// confirmLoss runs an action that takes keys away. It asks first where that
+// leaves a service with one key or none, or where it is on several and nobody
+// has been asked; where it is on many, or brings a service down, the answer has
+// to be typed.
+func (m *Model) confirmLoss(names []string, a engine.Action, asked bool) tea.Cmd {
+	gone := make(map[string]bool, len(names))
+	list := make([]engine.Action, len(names))
+	for i, n := range names {
+		gone[n] = true
+		list[i] = a
+		list[i].Key = n
+	}
+	worst := gravest(m.scene.without(gone, m.now))
+	if !worst.dangerous() && len(names) <= manyMarked && (asked || len(names) == 1) {
+		return m.do(list...)
+	}
+	body := func(st *state) []para { return st.loss(names) }
+	verb := string(a.Verb)
+	title := strings.ToUpper(verb[:1]) + verb[1:] + " " + these(names) + "?"
+	if worst.last() || len(names) > manyMarked {
+		// The name of the service that suffers most; without one, how many.
+		word, note := strconv.Itoa(len(names)), plural(len(names), "key")
+		if worst.dangerous() {
+			word = worst.service
+		}
+		if worst.last() {
+			note = "the last usable key" + pick(len(names) > 1, "s", "")
+		}
+		m.open(&dialog{title: title, note: note, danger: true, input: &input{},
+			body: body, ask: "type " + word + ":",
 			submit: func(m *Model, text string) (tea.Cmd, error) {
-				if text != worst.service {
-					return nil, fmt.Errorf("that is not %q: nothing was done", worst.service)
+				if text != word {
+					return nil, fmt.Errorf("that is not %q: nothing was done", word)
 				}
-				return m.do(a), nil
+				return m.do(list...), nil
 			}})
 		return nil
 	}
 	m.open(&dialog{title: title, note: "u undoes it", danger: true, body: body, picked: 1,
-		options: []option{{"y", string(a.Verb), func(m *Model) tea.Cmd { return m.do(a) }}, {"n", "cancel", nil}}})
+		options: []option{{"y", verb, func(m *Model) tea.Cmd { return m.do(list...) }}, {"n", "cancel", nil}}})
 	return nil
 }
 
-// enable enables the key in question, or asks which where several are disabled.
-func enable(m *Model) tea.Cmd {
-	if k := m.subjectKey(); k != nil && k.State == engine.Disabled || k != nil && k.Draining {
-		return m.do(engine.Action{Verb: engine.VerbEnable, Key: k.Name})
+// toEnable are the keys that e would bring back: the targets, or from the list
+// of services all that are out of the selected one.
+func (st *state) toEnable() (names []string) {
+	out := func(keys []*engine.KeyStatus) {
+		for _, k := range keys {
+			if k.State == engine.Disabled || k.Draining {
+				names = append(names, k.Name)
+			}
+		}
 	}
-	names := disabledKeys(&m.state)
-	if len(names) == 1 {
-		return m.do(engine.Action{Verb: engine.VerbEnable, Key: names[0]})
+	out(st.targetKeys())
+	if s := st.selected(); len(names) == 0 && st.screen == screenServices && st.focus != paneKeys && s != nil {
+		out(s.keys)
+	}
+	return names
+}
+
+// enable enables the keys in question, or asks which where several are out.
+func enable(m *Model) tea.Cmd {
+	names := m.toEnable()
+	of := func(names ...string) tea.Cmd {
+		var list []engine.Action
+		for _, n := range names {
+			list = append(list, engine.Action{Verb: engine.VerbEnable, Key: n})
+		}
+		return m.do(list...)
+	}
+	if len(names) == 1 || len(m.marks.keys) > 0 && m.focus != paneServices {
+		return of(names...)
 	}
 	var options []option
 	for i, n := range names[:min(len(names), 9)] {
-		options = append(options, option{string(rune('1' + i)), n, func(m *Model) tea.Cmd {
-			return m.do(engine.Action{Verb: engine.VerbEnable, Key: n})
-		}})
+		options = append(options, option{string(rune('1' + i)), n, func(*Model) tea.Cmd { return of(n) }})
 	}
-	m.open(&dialog{title: "Enable which key of " + m.service + "?", body: func(st *state) []para {
+	m.open(&dialog{title: "Enable which key of " + m.service() + "?", body: func(st *state) []para {
 		if len(names) > len(options) {
 			return []para{line(say(grey, fmt.Sprintf("%d keys are disabled; the first %d. Select others in the list of keys.", len(names), len(options))))}
 		}
@@ -101,41 +184,66 @@ func enable(m *Model) tea.Cmd {
 	return nil
 }
 
-// disabledKeys are the keys of the selected service that e would bring back.
-func disabledKeys(st *state) (names []string) {
-	if s := st.selected(); s != nil {
-		for _, k := range s.keys {
-			if k.State == engine.Disabled || k.Draining {
-				names = append(names, k.Name)
-			}
+// pinnable are the services that could be pinned to a key from here.
+func (st *state) pinnable(k *engine.KeyStatus) (names []string) {
+	if s := st.subjectService(); s != nil {
+		if slices.Contains(s.keys, k) && !s.Planned {
+			return []string{s.Name}
+		}
+		return nil
+	}
+	for _, n := range k.Services {
+		if s := st.scene.byName[n]; s != nil && !s.Planned {
+			names = append(names, n)
 		}
 	}
 	return names
 }
 
-// askPin pins the key in question for a time, or ends the pin there is.
+// askPin pins the service in question to the key, or ends the pin there is.
+// Where the key serves several, it asks which.
 func askPin(m *Model) tea.Cmd {
-	s := m.selected()
-	k := m.subjectKey()
-	if s.Pinned != "" && (m.focus != paneKeys || k == nil || k.Name == s.Pinned) {
+	keys := m.targetKeys()
+	if s := m.subjectService(); s != nil && s.Pinned != "" && (m.focus == paneServices || len(keys) == 0 || keys[0].Name == s.Pinned) {
 		return m.do(engine.Action{Verb: engine.VerbUnpin, Service: s.Name})
 	}
-	name, key := s.Name, k.Name
+	key := keys[0].Name
+	names := m.pinnable(keys[0])
+	if len(names) == 1 {
+		return pinTo(m, names[0], key)
+	}
+	var options []option
+	for i, n := range names[:min(len(names), 9)] {
+		options = append(options, option{string(rune('1' + i)), n, func(m *Model) tea.Cmd { return pinTo(m, n, key) }})
+	}
+	m.open(&dialog{title: "Pin which service to " + key + "?", body: func(*state) []para {
+		return []para{line(say(grey, "It serves "+plural(len(names), "service")+"."))}
+	}, options: append(options, option{"n", "cancel", nil})})
+	return nil
+}
+
+// pinTo asks for how long.
+func pinTo(m *Model, name, key string) tea.Cmd {
 	body := func(st *state) []para {
+		k := st.scene.keys[key]
+		fingerprint := ""
+		if k != nil {
+			fingerprint = k.Fingerprint
+		}
 		paras := []para{
-			line(say(bold, name), say(plain, " will use "), say(bold, key+" "), say(grey, mark(k.Fingerprint)), say(plain, " and no other key.")),
+			line(say(bold, name), say(plain, " will use "), say(bold, key+" "), say(grey, mark(fingerprint)), say(plain, " and no other key.")),
 			line(say(grey, "Its limits and holds still count: when it cannot serve, requests are refused.")),
 		}
-		for _, h := range heldParts(st.scene.keys[key]) {
+		for _, h := range heldParts(k) {
 			until := ""
 			if h.Until != nil {
 				until = " until " + st.at(*h.Until)
 			}
 			paras = append(paras, line(), line(say(red|bold, "✗ Not for "+h.Model+until+": those requests will be refused."), say(grey, "  "+h.Why)))
 		}
-		if now := st.scene.keys[key]; now == nil || !now.Usable() {
+		if k == nil || !k.Usable() {
 			paras = append(paras, line(), line(say(red|bold, "✗ It cannot serve now: "+name+" will be down until it can.")))
-		} else if q := ofKey(now, st.now); q != nil && q.known && q.remaining > 0 {
+		} else if q := ofKey(k, st.now); q != nil && q.known && q.remaining > 0 {
 			paras = append(paras, line(), line(say(plain, "  It has "+percent(q.fraction())+" left "), say(grey, ofLimit(q.amount, q.unit, q.per, q.source))))
 		}
 		return paras
@@ -168,45 +276,88 @@ func heldParts(k *engine.KeyStatus) (list []engine.HoldStatus) {
 
 // askReset asks what is to be reset: holds only, or the counters too.
 func askReset(m *Model) tea.Cmd {
-	lift, zero := engine.Action{Verb: engine.VerbLift}, engine.Action{Verb: engine.VerbReset}
-	what := m.service
-	if k := m.selectedKey(); m.focus == paneKeys && k != nil {
-		what = k.Name
-		lift.Key, zero.Key = what, what
+	var lift, zero []engine.Action
+	var names []string
+	byKey := m.focus != paneServices && len(m.targetKeys()) > 0
+	if byKey {
+		names = keyNames(m.targetKeys())
 	} else {
-		lift.Service, zero.Service = what, what
+		for _, s := range m.targetServices() {
+			names = append(names, s.Name)
+		}
 	}
-	byKey := lift.Key != ""
-	m.open(&dialog{title: "Reset " + what, note: "u undoes it", body: func(st *state) []para { return st.resetBody(what, byKey) },
-		options: []option{
-			{"1", "lift holds", func(m *Model) tea.Cmd { return m.do(lift) }},
-			{"2", "lift holds and zero the counters", func(m *Model) tea.Cmd { return m.do(zero) }},
-			{"n", "cancel", nil},
-		}})
+	for _, n := range names {
+		a := engine.Action{Verb: engine.VerbLift, Service: n}
+		if byKey {
+			a = engine.Action{Verb: engine.VerbLift, Key: n}
+		}
+		if len(names) == 1 || m.holdsOf(n, byKey) > 0 { // of many, those that are held
+			lift = append(lift, a)
+		}
+		a.Verb = engine.VerbReset
+		zero = append(zero, a)
+	}
+	what := names[0]
+	if len(names) > 1 {
+		what = plural(len(names), pick(byKey, "key", "service"))
+	}
+	run := func(list []engine.Action) func(m *Model) tea.Cmd {
+		return func(m *Model) tea.Cmd {
+			if len(list) <= manyMarked {
+				return m.do(list...)
+			}
+			word := strconv.Itoa(len(list))
+			m.open(&dialog{title: "Reset " + what + "?", danger: true, input: &input{}, body: func(st *state) []para { return st.resetBody(what, names, byKey) },
+				ask: "type " + word + ":", submit: func(m *Model, text string) (tea.Cmd, error) {
+					if text != word {
+						return nil, fmt.Errorf("that is not %q: nothing was done", word)
+					}
+					return m.do(list...), nil
+				}})
+			return nil
+		}
+	}
+	options := []option{{"1", "lift holds", run(lift)}, {"2", "lift holds and zero the counters", run(zero)}, {"n", "cancel", nil}}
+	m.open(&dialog{title: "Reset " + what, note: "u undoes it", body: func(st *state) []para { return st.resetBody(what, names, byKey) }, options: options})
 	return nil
 }
 
-// resetBody says what a reset would lift.
-func (st *state) resetBody(what string, byKey bool) []para {
-	var keys []*engine.KeyStatus
-	if byKey {
-		if k := st.scene.keys[what]; k != nil {
-			keys = []*engine.KeyStatus{k}
-		}
-	} else if s := st.scene.byName[what]; s != nil {
-		keys = s.keys
+// keysBehind are the keys that a reset of a key or a service is on.
+func (st *state) keysBehind(name string, byKey bool) []*engine.KeyStatus {
+	if k := st.scene.keys[name]; byKey && k != nil {
+		return []*engine.KeyStatus{k}
 	}
-	holds, disabled := 0, 0
-	for _, k := range keys {
+	if s := st.scene.byName[name]; !byKey && s != nil {
+		return s.keys
+	}
+	return nil
+}
+
+// holdsOf counts what a reset would lift.
+func (st *state) holdsOf(name string, byKey bool) (n int) {
+	for _, k := range st.keysBehind(name, byKey) {
 		for i := range k.Holds {
-			if k.Holds[i].State == engine.Disabled {
-				disabled++
-			} else {
-				holds++
+			if k.Holds[i].State != engine.Disabled {
+				n++
 			}
 		}
 	}
-	paras := []para{line(say(plain, plural(holds, "hold")+" on "+plural(len(keys), "key")+" of "), say(bold, what),
+	return n
+}
+
+// resetBody says what a reset would lift.
+func (st *state) resetBody(what string, names []string, byKey bool) []para {
+	holds, disabled, keys := 0, 0, 0
+	for _, n := range names {
+		holds += st.holdsOf(n, byKey)
+		for _, k := range st.keysBehind(n, byKey) {
+			keys++
+			if k.State == engine.Disabled {
+				disabled++
+			}
+		}
+	}
+	paras := []para{line(say(plain, plural(holds, "hold")+" on "+plural(keys, "key")+" of "), say(bold, what),
 		say(grey, ". Lifted keys serve at once; what is really wrong with them comes back."))}
 	if disabled > 0 {
 		paras = append(paras, line(say(grey, plural(disabled, "key")+" stay disabled: e enables.")))
@@ -221,14 +372,19 @@ const undoAsk = 10 * time.Minute
 // action is another's, or old, or undoing it enables a key.
 func askUndo(m *Model) tea.Cmd {
 	what := m.scene.snap.Undo
-	undo := engine.Action{Verb: engine.VerbUndo}
+	undo := []engine.Action{{Verb: engine.VerbUndo}}
+	if n := len(m.last.actions); n > 1 && m.last.text == what {
+		// It was one of several done at once: all of them go back.
+		undo = slices.Repeat(undo, n)
+		what += fmt.Sprintf(" and %d more done with it", n-1)
+	}
 	if m.toast.undo && m.toast.shown(m.now) {
-		return m.do(undo)
+		return m.do(undo...)
 	}
 	reason := ""
 	for i := len(m.events) - 1; i >= 0; i-- {
 		ev := &m.events[i]
-		if ev.Kind != engine.EventOperator || !strings.HasPrefix(ev.Text, what) {
+		if ev.Kind != engine.EventOperator || !strings.HasPrefix(ev.Text, m.scene.snap.Undo) {
 			continue
 		}
 		switch {
@@ -243,12 +399,28 @@ func askUndo(m *Model) tea.Cmd {
 		reason = "A key that was disabled will serve again."
 	}
 	if reason == "" {
-		return m.do(undo)
+		return m.do(undo...)
 	}
 	m.open(&dialog{title: "Undo?", danger: true, picked: 1, body: func(*state) []para {
 		return []para{line(say(plain, "Take back: "), say(bold, what)), line(say(amber, reason))}
-	}, options: []option{{"y", "undo", func(m *Model) tea.Cmd { return m.do(undo) }}, {"n", "cancel", nil}}})
+	}, options: []option{{"y", "undo", func(m *Model) tea.Cmd { return m.do(undo...) }}, {"n", "cancel", nil}}})
 	return nil
+}
+
+// redo does again what was just taken back, with the same questions as before.
+func redo(m *Model) tea.Cmd {
+	list := m.undone
+	m.undone = nil
+	var names []string
+	for _, a := range list {
+		if a.Verb == engine.VerbDisable || a.Verb == engine.VerbDrain {
+			names = append(names, a.Key)
+		}
+	}
+	if len(names) == len(list) {
+		return m.confirmLoss(names, list[0], false)
+	}
+	return m.do(list...)
 }
 
 // askQuit quits, or asks first while requests run through this process.

@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 	"time"
 
@@ -17,7 +19,11 @@ type scene struct {
 	services []service
 	byName   map[string]*service
 	keys     map[string]*engine.KeyStatus
-	usable   int
+	// allKeys are all keys, those that a person must see to first.
+	allKeys []*engine.KeyStatus
+	usable  int
+	// system is what is known of the process, nil where nobody tells.
+	system *engine.SystemStatus
 	// long is how wide the longest name of a service is.
 	long int
 	// top is the value of a full column in the sparklines of all services.
@@ -39,13 +45,16 @@ type service struct {
 	burning  *pool
 	burner   string
 	incident *engine.Incident
-	// oneAccount is true of several keys that share one account, and its fate.
+	// accounts is how many accounts its keys are of; a key whose account nobody
+	// knows counts as one. oneAccount is true of several keys that share one
+	// account, and its fate.
+	accounts   int
 	oneAccount bool
 	rank       rank
 }
 
-func newScene(snap engine.Snapshot) *scene {
-	sc := &scene{snap: snap, byName: make(map[string]*service, len(snap.Services)),
+func newScene(snap engine.Snapshot, system *engine.SystemStatus) *scene {
+	sc := &scene{system: system, snap: snap, byName: make(map[string]*service, len(snap.Services)),
 		keys: make(map[string]*engine.KeyStatus, len(snap.Keys)), services: make([]service, len(snap.Services))}
 	high := 0
 	for i := range snap.Keys {
@@ -71,7 +80,39 @@ func newScene(snap engine.Snapshot) *scene {
 		}
 	}
 	sc.top = int(chart.Top(float64(high)))
+	sc.sortKeys()
 	return sc
+}
+
+// sortKeys puts the keys in the order of who needs a person, then of names.
+func (sc *scene) sortKeys() {
+	needs := make(map[string]int, len(sc.keys))
+	sc.allKeys = make([]*engine.KeyStatus, 0, len(sc.snap.Keys))
+	for i := range sc.snap.Keys {
+		k := &sc.snap.Keys[i]
+		sc.allKeys = append(sc.allKeys, k)
+		needs[k.Name] = keyNeed(k, sc.snap.At)
+	}
+	slices.SortStableFunc(sc.allKeys, func(a, b *engine.KeyStatus) int {
+		return cmp.Or(cmp.Compare(needs[a.Name], needs[b.Name]), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// keyNeed ranks a key by how much it needs a person. What passes by itself
+// within seconds does not move a row.
+func keyNeed(k *engine.KeyStatus, now time.Time) int {
+	switch {
+	case k.State == engine.Disabled:
+		return 4
+	case k.State < engine.Exhausted:
+		return 0
+	case k.State < engine.Cooling:
+		return 1
+	}
+	if q := ofKey(k, now); q != nil && q.short && lasting(q.per) {
+		return 2
+	}
+	return 3
 }
 
 func (sc *scene) fill(s *service) {
@@ -105,11 +146,13 @@ func (sc *scene) fill(s *service) {
 	if k := sc.keys[s.Pinned]; k != nil {
 		serving = []*engine.KeyStatus{k} // the others do not step in
 	}
-	s.pool = poolOf(serving, s.Limits, "", sc.snap.At)
-	s.oneAccount = len(s.keys) > 1
+	s.pool = poolOf(serving, s.Limits, nil, sc.snap.At)
+	accounts := map[string]bool{}
 	for _, k := range s.keys {
-		s.oneAccount = s.oneAccount && k.Account != "" && k.Account == s.keys[0].Account
+		accounts[pick(k.Account == "", "\x00"+k.Name, k.Provider+" "+k.Account)] = true
 	}
+	s.accounts = len(accounts)
+	s.oneAccount = len(s.keys) > 1 && s.accounts == 1
 	s.burning = s.pool
 	if k := sc.keys[s.KeyInUse]; k != nil && !s.inTurn() && len(serving) > 1 {
 		if q := ofKey(k, sc.snap.At); q != nil && lasting(q.per) {
@@ -144,9 +187,15 @@ func (s *service) inTurn() bool {
 	return s.Strategy != engine.Failover && s.Pinned == "" && s.Usable > 1
 }
 
-// old reports how long ago the snapshot was taken when the engine does not
-// answer, or when that is too long ago to call it live.
-func (sc *scene) old(now time.Time) (time.Duration, bool) {
-	age := now.Sub(sc.snap.At)
-	return age, sc.gone || age > 3*time.Second
+// stale reports how long ago the newest snapshot was taken, and whether the
+// engine does not answer or that is too long ago to call it live. A frozen
+// screen tells the age of what it shows.
+func (st *state) stale() (time.Duration, bool) {
+	live := st.live()
+	age := st.now.Sub(live.snap.At)
+	old := live.gone || age > 3*time.Second
+	if !old && st.frozen != nil {
+		return st.now.Sub(st.scene.snap.At), false
+	}
+	return age, old
 }

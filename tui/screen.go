@@ -1,11 +1,34 @@
 package tui
 
-// screen draws what is between the header and the footer. A further screen is
-// a file of its own and a line in screens.
-type screen func(st *state, c *canvas, l *layout)
+// The screens, by their place in screens.
+const (
+	screenServices = iota
+	screenKeys
+	screenTimeline
+	screenTraffic
+	screenSystem
+	screenCount
+)
 
-// screens lists the screens in the order of their numbers.
-var screens = []screen{drawServicesScreen}
+// screen is one of the five pages a person can look at.
+type screen struct {
+	name string
+	// panes are those that can have the keyboard, the first has it at first.
+	panes []paneID
+	// layout shares the room between header and footer among its parts.
+	layout func(l *layout, st *state, b box)
+	draw   func(st *state, c *canvas, l *layout)
+}
+
+// screens are in the order of their numbers. A further screen is a file of its
+// own and a line here.
+var screens = [screenCount]screen{
+	{"Services", []paneID{paneServices, paneKeys, paneTimeline}, (*layout).services, drawServicesScreen},
+	{"Keys", []paneID{paneAll}, beside(paneAll), drawKeysScreen},
+	{"Timeline", []paneID{paneTimeline}, beside(paneTimeline), drawTimelineScreen},
+	{"Traffic", []paneID{paneTraffic}, beside(paneTraffic), drawTrafficScreen},
+	{"System", []paneID{paneSystem}, beside(paneSystem), drawSystemScreen},
+}
 
 // draw draws the whole frame.
 func (st *state) draw() *canvas {
@@ -20,13 +43,17 @@ func (st *state) draw() *canvas {
 		st.drawHeader(c, l.header)
 		st.drawStatus(c, l.status)
 		c.lines(l.banner, l.banners, 0)
-		screens[0](st, c, &l)
-		st.drawFooter(c, l.footer)
-		if st.scene != nil {
-			if _, old := st.scene.old(st.now); old {
-				c.fade(box{0, l.banner.y + l.banner.h, st.w, st.h - l.banner.y - l.banner.h - 1})
+		body := box{0, l.banner.y + l.banner.h, st.w, st.h - l.banner.y - l.banner.h - 1}
+		if st.scene == nil {
+			b := box{2, body.y + 1, max(st.w-4, 0), max(body.h-2, 0)}
+			c.lines(b, flow([]para{line(say(grey, "Waiting for the engine's first word."))}, b.w), 0)
+		} else {
+			screens[st.screen].draw(st, c, &l)
+			if _, old := st.stale(); old {
+				c.fade(body)
 			}
 		}
+		st.drawFooter(c, l.footer)
 	}
 	if n := len(st.dialogs); n > 0 {
 		c.fade(c.bounds())
@@ -49,7 +76,7 @@ func (st *state) drawTiny(c *canvas) {
 		return
 	}
 	fine := true
-	for _, name := range st.rows {
+	for _, name := range st.order() {
 		s := st.scene.byName[name]
 		if s == nil || !s.rank.needsYou() {
 			continue
@@ -64,11 +91,11 @@ func (st *state) drawTiny(c *canvas) {
 		if s.rank == rankDown && s.FirstBack != nil {
 			p.put(plain, " back "+countdown(st.until(*s.FirstBack)))
 		}
-		c.zone(zone{box{0, y, st.w, 1}, zoneService, name})
+		c.zone(zone{box{0, y, st.w, 1}, zoneRow, paneServices, name})
 		y++
 	}
 	if fine {
-		c.put(0, 0, st.w, green, "● "+plural(len(st.rows), "service")+" ok")
+		c.put(0, 0, st.w, green, "● "+plural(len(st.scene.services), "service")+" ok")
 		y = 1
 	}
 	if y < st.h {

@@ -2,14 +2,8 @@ package tui
 
 // drawServicesScreen draws screen 1: what is burning?
 func drawServicesScreen(st *state, c *canvas, l *layout) {
-	if st.scene == nil {
-		b := box{2, l.banner.y + 1, max(st.w-4, 0), max(st.h-l.banner.y-3, 0)}
-		c.lines(b, flow([]para{line(say(grey, "Waiting for the engine's first word."))}, b.w), 0)
-		return
-	}
 	if len(st.scene.services) == 0 {
-		b := box{2, l.banner.y + 1, max(st.w-4, 0), max(st.h-l.banner.y-3, 0)}
-		c.lines(b, flow(noServices, b.w), 0)
+		st.drawNoServices(c, l)
 		return
 	}
 	st.drawServices(c, l)
@@ -17,6 +11,18 @@ func drawServicesScreen(st *state, c *canvas, l *layout) {
 	st.drawTimeline(c, l)
 	st.drawChart(c, l)
 	st.drawWhy(c, l)
+	st.drawRecent(c, l)
+}
+
+// drawNoServices says how to begin.
+func (st *state) drawNoServices(c *canvas, l *layout) {
+	y := l.banner.y + l.banner.h
+	b := box{2, y + 1, max(st.w-4, 0), max(st.h-y-3, 0)}
+	paras := noServices
+	if sys := st.scene.system; sys != nil && sys.Config != "" {
+		paras = append(paras[:len(paras):len(paras)], line(say(grey, "The file in force is "), say(bold, sys.Config)))
+	}
+	c.lines(b, flow(paras, b.w), 0)
 }
 
 // noServices is what an empty config is answered with.

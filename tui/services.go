@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -10,53 +11,55 @@ import (
 
 // drawServices draws the list of services: what is burning?
 func (st *state) drawServices(c *canvas, l *layout) {
-	b := l.list
+	b := l.panes[paneServices]
 	if b.h <= 0 {
 		return
 	}
 	title := "Services " + strconv.Itoa(len(st.scene.services))
+	ids := &st.lists[paneServices]
 	if !st.filter.query.empty() {
-		title = "Services " + strconv.Itoa(len(st.rows)) + " of " + strconv.Itoa(len(st.scene.services))
+		title = "Services " + strconv.Itoa(len(ids.ids)) + " of " + strconv.Itoa(len(st.scene.services))
 	}
-	f := frame{title: title, note: "needs you first", focused: st.focus == paneServices, open: l.small}
+	f := frame{title: title + st.marks.word(paneServices), note: ids.order("needs you first"), focused: st.focus == paneServices, open: l.small}
 	in := f.draw(c, b)
-	c.zone(zone{b, zonePane, "0"})
-	if len(st.rows) == 0 {
+	c.zone(zone{b, zonePane, paneServices, ""})
+	if len(ids.ids) == 0 {
 		c.pen(in, 0).gap(2).put(grey, "nothing matches  ").put(bold, "esc").put(grey, " clears the filter")
 		return
 	}
-	rows := make([]*service, 0, len(st.rows))
-	for _, name := range st.rows {
+	rows := make([]*service, 0, len(ids.ids))
+	for _, name := range ids.ids {
 		if s := st.scene.byName[name]; s != nil {
 			rows = append(rows, s)
 		}
 	}
 	t := table[*service]{cols: st.serviceColumns(min(max(st.scene.long, 7), 24)), rows: rows, id: func(s *service) string { return s.Name },
-		selected: st.service, focused: st.focus == paneServices, offset: st.offset[paneServices], zone: zoneService, foot: !l.small}
+		selected: ids.chosen, sorted: ids.column, offset: ids.offset, pane: paneServices, foot: !l.small}
 	t.draw(c, box{in.x, in.y, max(in.w-1, 0), in.h})
 }
 
 func (st *state) serviceColumns(long int) []column[*service] {
 	return []column[*service]{
 		{least: 4, cell: func(p *pen, s *service) {
-			k := s.look()
-			p.put(pick(st.focus == paneServices, blue|bold, grey), pick(s.Name == st.service, "▸ ", "  ")).put(k.ink, k.glyph)
+			st.rowBegin(p, paneServices, s.Name, s.look())
 		}},
 		{head: "SERVICE", least: min(long, 11), best: long, cell: func(p *pen, s *service) {
-			p.put(pick(s.Name == st.service, bold, plain), s.Name)
-		}},
+			p.put(pick(s.Name == st.service(), bold, plain), s.Name)
+		}, by: func(s *service) (float64, string) { return 0, s.Name }},
 		{head: "KEY IN USE", least: 12, best: 17, gap: 2, drop: 1, cell: st.keyInUse},
 		{head: "QUOTA LEFT", brief: "LEFT", least: 5, best: 14, gap: 1, grow: 1, cell: func(p *pen, s *service) {
 			if !s.Planned {
 				gaugeCell(p, s.pool)
 			}
-		}},
+		}, by: byServicePool(func(q *pool) float64 { return q.fraction() })},
 		{head: "OF", least: 22, best: 26, gap: 2, spare: true, drop: 7, cell: func(p *pen, s *service) { ofCell(p, s.pool) }},
-		{head: "BURN", least: 8, best: 12, gap: 1, drop: 4, cell: func(p *pen, s *service) { st.burnCell(p, s.Series, st.scene.top) }},
-		{head: "RUNWAY", least: 6, gap: 1, right: true, cell: st.runwayCell},
+		{head: "BURN", least: 8, best: 12, gap: 1, drop: 4, cell: func(p *pen, s *service) { st.burnCell(p, s.Series, st.scene.top) },
+			by: func(s *service) (float64, string) { return s.PerMin, "" }},
+		{head: "RUNWAY", least: 6, gap: 1, right: true, cell: func(p *pen, s *service) { runwayCell(p, s.pool) },
+			by: byServicePool((*pool).seconds)},
 		{head: "FAILED", least: 7, best: 16, gap: 2, drop: 3, cell: func(p *pen, s *service) {
 			failureCell(p, s.Verdicts, recent(s.Failed))
-		}},
+		}, by: func(s *service) (float64, string) { return float64(s.Verdicts.Failed()), "" }},
 		{head: "KEYS", least: 5, gap: 1, drop: 2, right: true, cell: func(p *pen, s *service) {
 			k := plain
 			if s.Usable < len(s.keys) {
@@ -73,8 +76,23 @@ func (st *state) serviceColumns(long int) []column[*service] {
 				text = compact(float64(s.Usable)) + "/" + compact(float64(len(s.keys)))
 			}
 			p.right(k, text)
-		}},
-		{head: "LAST ROTATION", least: 16, best: 26, grow: 3, gap: 2, spare: true, drop: 6, cell: st.lastRotation},
+		}, by: func(s *service) (float64, string) { return float64(s.Usable), "" }},
+		{head: "ACCOUNTS", brief: "ACCTS", least: 5, best: 8, gap: 2, right: true, spare: true, drop: 8, cell: func(p *pen, s *service) {
+			p.right(pick(s.oneAccount, yellow, grey), strconv.Itoa(s.accounts))
+		}, by: func(s *service) (float64, string) { return float64(s.accounts), "" }},
+		{head: "LAST ROTATION", least: 16, best: 26, grow: 3, gap: 2, spare: true, drop: 6, cell: st.lastRotation,
+			by: func(s *service) (float64, string) { return -s.rotated(), "" }},
+	}
+}
+
+// byServicePool sorts services by a number of their pool; those without come
+// last.
+func byServicePool(of func(q *pool) float64) func(s *service) (float64, string) {
+	return func(s *service) (float64, string) {
+		if s.pool == nil || s.Planned {
+			return math.Inf(1), ""
+		}
+		return of(s.pool), ""
 	}
 }
 
@@ -172,8 +190,7 @@ func (st *state) burnCell(p *pen, series []int, top int) {
 }
 
 // runwayCell says how long what is left lasts.
-func (st *state) runwayCell(p *pen, s *service) {
-	q := s.pool
+func runwayCell(p *pen, q *pool) {
 	switch {
 	case q == nil:
 		p.right(grey, "—")
@@ -241,6 +258,15 @@ func recent(failed []int) bool {
 		}
 	}
 	return false
+}
+
+// rotated is when the key in use last changed for a cause, as a number; 0 is
+// never.
+func (s *service) rotated() float64 {
+	if s.LastRotation == nil {
+		return 0
+	}
+	return float64(s.LastRotation.At.UnixMilli())
 }
 
 func (st *state) lastRotation(p *pen, s *service) {

@@ -8,16 +8,6 @@ import (
 	"keywheel/engine"
 )
 
-// paneID names a pane that can have the keyboard.
-type paneID uint8
-
-const (
-	paneServices paneID = iota
-	paneKeys
-	paneTimeline
-	panes
-)
-
 // state is everything a frame is drawn from. Drawing reads nothing else: no
 // clock, no environment, no Source.
 type state struct {
@@ -28,23 +18,39 @@ type state struct {
 	own           bool
 	title, notice string
 
-	scene  *scene
-	events []engine.Event // the oldest first
-	traces map[string]*trace
-	sorter sorter
+	scene    *scene
+	frozen   *frozen                // nil is live
+	events   []engine.Event         // the oldest first
+	requests []engine.RequestRecord // the oldest first
+	traces   map[string]*trace
+	sorter   sorter
 
-	// What is selected, by name.
-	service, key string
-	event        uint64
-	focus        paneID
-	offset       [panes]int
+	screen  int
+	focus   paneID
+	focuses [screenCount]paneID // where each screen had the keyboard
+	zoomed  bool
+	window  int // an index into windows
+	lists   [panes]list
 	// What the lists show, as the filter leaves it.
-	rows     []string
-	keys     []*engine.KeyStatus
-	timeline []int // indexes into events, the newest first
+	byNeed   []string                       // all services, those that need a person first
+	shown    map[string][]*engine.KeyStatus // of each service
+	keys     []*engine.KeyStatus            // of the selected service
+	all      []keyRow
+	allShown int // keys in all, groups apart and folded ones included
+	timeline []*engine.Event
+	traffic  []*engine.RequestRecord
 	filter   filter
+	aspect   aspect
+	group    grouping
+	folded   map[string]bool
+	marks    marks
 	dialogs  []*dialog
 	toast    toast
+	// last is what was done last, undone what was just taken back.
+	last   batch
+	undone []engine.Action
+	// tells is whether the Source tells of single requests.
+	tells bool
 }
 
 // filter is the filter of the lists.
@@ -55,27 +61,94 @@ type filter struct {
 	err    error
 }
 
-// selected is the selected service, nil if there is none, or if the filter
-// hides it: what is not seen is not acted on.
-func (st *state) selected() *service {
-	if st.scene == nil || !slices.Contains(st.rows, st.service) {
-		return nil
-	}
-	return st.scene.byName[st.service]
+// frozen says since when the screen stands still, what was the newest event and
+// request then, and what there is behind it now.
+type frozen struct {
+	at             time.Time
+	event, request uint64
+	live           *scene
 }
 
-// selectedKey is the selected key, nil if there is none.
+// live is the newest there is, shown or not.
+func (st *state) live() *scene {
+	if st.frozen != nil {
+		return st.frozen.live
+	}
+	return st.scene
+}
+
+// newState is a state in which the lists of what happens follow it.
+func newState() state {
+	st := state{}
+	for i := range screens {
+		st.focuses[i] = screens[i].panes[0]
+	}
+	st.lists[paneTimeline].follow, st.lists[paneTraffic].follow = true, true
+	return st
+}
+
+func (st *state) list() *list { return &st.lists[st.focus] }
+
+// service is the name of the selected service.
+func (st *state) service() string { return st.lists[paneServices].chosen }
+
+// selected is the selected service, nil if there is none or the filter hides it.
+func (st *state) selected() *service {
+	if st.scene == nil {
+		return nil
+	}
+	return st.scene.byName[st.lists[paneServices].pick()]
+}
+
+// selectedKey is the selected key of the pane that lists keys, nil if none.
 func (st *state) selectedKey() *engine.KeyStatus {
 	if st.scene == nil {
 		return nil
 	}
-	return st.scene.keys[st.key]
+	if st.screen == screenKeys {
+		return st.scene.keys[st.lists[paneAll].pick()]
+	}
+	return st.scene.keys[st.lists[paneKeys].pick()]
 }
 
-// subjectKey is the key that an action on a key means: the selected one, or
-// from the list of services the one in use, where one is.
+func (st *state) selectedEvent() *engine.Event {
+	l := &st.lists[paneTimeline]
+	if i := l.at(); i >= 0 && i < len(st.timeline) {
+		return st.timeline[i]
+	}
+	return nil
+}
+
+func (st *state) selectedRequest() *engine.RequestRecord {
+	l := &st.lists[paneTraffic]
+	if i := l.at(); i >= 0 && i < len(st.traffic) {
+		return st.traffic[i]
+	}
+	return nil
+}
+
+// subjectKey is the key that an action on a key means: the selected one, the
+// one that an event or a request is about, or from the list of services the
+// one in use, where one is.
 func (st *state) subjectKey() *engine.KeyStatus {
-	if s := st.selected(); s != nil && st.focus != paneKeys && s.KeyInUse != "" && !s.inTurn() {
+	if st.scene == nil {
+		return nil
+	}
+	switch st.screen {
+	case screenTimeline:
+		if ev := st.selectedEvent(); ev != nil {
+			return st.scene.keys[ev.Key]
+		}
+		return nil
+	case screenTraffic:
+		if r := st.selectedRequest(); r != nil {
+			return st.scene.keys[r.Key]
+		}
+		return nil
+	case screenSystem:
+		return nil
+	}
+	if s := st.selected(); s != nil && st.focus == paneServices && s.KeyInUse != "" && !s.inTurn() {
 		if k := st.scene.keys[s.KeyInUse]; k != nil && slices.Contains(st.keys, k) {
 			return k
 		}
@@ -83,139 +156,216 @@ func (st *state) subjectKey() *engine.KeyStatus {
 	return st.selectedKey()
 }
 
-func (st *state) selectedEvent() *engine.Event {
-	for i := range st.events {
-		if st.events[i].Seq == st.event {
-			return &st.events[i]
+// subjectService is the service that an action on a service means; nil where
+// that is not clear.
+func (st *state) subjectService() *service {
+	if st.scene == nil {
+		return nil
+	}
+	switch st.screen {
+	case screenServices:
+		return st.selected()
+	case screenKeys:
+		if k := st.selectedKey(); k != nil && len(k.Services) == 1 {
+			return st.scene.byName[k.Services[0]]
+		}
+	case screenTimeline:
+		if ev := st.selectedEvent(); ev != nil {
+			return st.scene.byName[ev.Service]
+		}
+	case screenTraffic:
+		if r := st.selectedRequest(); r != nil {
+			return st.scene.byName[r.Service]
 		}
 	}
 	return nil
 }
 
-// arrange works out what the lists show after anything has changed: order and
-// filter, then the selections, which stay with their names, then the windows.
+// arrange works out what the lists of this screen show after anything has
+// changed: order and filter, then the selections, then the windows.
 func (st *state) arrange() {
 	if st.scene == nil {
 		return
 	}
-	was := slices.Index(st.rows, st.service)
-	st.rows = st.rows[:0:0]
-	shown := map[string][]*engine.KeyStatus{}
-	for _, name := range st.sorter.order(st.scene, st.now) {
-		if keys, ok := st.filter.query.keysOf(st.scene.byName[name]); ok {
-			st.rows = append(st.rows, name)
-			shown[name] = keys
-		}
+	st.byNeed = st.sorter.order(st.scene, st.now)
+	switch st.screen {
+	case screenServices:
+		st.arrangeServices()
+		st.arrangeTimeline()
+	case screenKeys:
+		st.arrangeAll()
+	case screenTimeline:
+		st.arrangeTimeline()
+	case screenTraffic:
+		st.arrangeTraffic()
 	}
-	st.service = keep(st.rows, st.service, was)
-	was = slices.IndexFunc(st.keys, func(k *engine.KeyStatus) bool { return k.Name == st.key })
-	st.keys = shown[st.service]
-	st.key = keepKey(st.keys, st.key, was)
-	st.arrangeTimeline()
 	st.rewind()
 }
 
+func (st *state) arrangeServices() {
+	names := make([]string, 0, len(st.scene.services))
+	st.shown = make(map[string][]*engine.KeyStatus, len(st.scene.services))
+	for _, name := range st.byNeed {
+		if keys, ok := st.filter.query.keysOf(st.scene.byName[name], st.now); ok {
+			names = append(names, name)
+			st.shown[name] = keys
+		}
+	}
+	l := &st.lists[paneServices]
+	if l.column != "" {
+		rows := make([]*service, len(names))
+		for i, n := range names {
+			rows[i] = st.scene.byName[n]
+		}
+		sortRows(l, st.serviceColumns(1), rows)
+		for i, s := range rows {
+			names[i] = s.Name
+		}
+	}
+	l.set(names)
+	st.arrangeKeys()
+}
+
+// arrangeKeys lists the keys of the selected service.
+func (st *state) arrangeKeys() {
+	l := &st.lists[paneKeys]
+	st.keys = st.shown[st.service()]
+	if l.column != "" {
+		st.keys = slices.Clone(st.keys)
+		sortRows(l, st.keyColumns(paneKeys, nil, 1), st.keys)
+	}
+	names := make([]string, len(st.keys))
+	for i, k := range st.keys {
+		names[i] = k.Name
+	}
+	l.set(names)
+}
+
 func (st *state) arrangeTimeline() {
-	st.timeline = st.timeline[:0:0]
+	l := &st.lists[paneTimeline]
 	// Who does not look into the past sees the newest.
-	following := st.event == 0 || st.focus != paneTimeline
-	found := false
+	if st.focus != paneTimeline {
+		l.follow = true
+	}
+	st.timeline = st.timeline[:0:0]
+	sub := subject{now: st.now}
+	since := st.since()
 	for i := len(st.events) - 1; i >= 0; i-- {
 		ev := &st.events[i]
-		if !st.filter.query.empty() && !st.filter.query.match(eventSubject(ev)) {
+		sub.event = ev
+		if st.frozen != nil && ev.Seq > st.frozen.event || ev.At.Before(since) || !st.filter.query.match(&sub) {
 			continue
 		}
-		st.timeline = append(st.timeline, i)
-		found = found || ev.Seq == st.event
+		st.timeline = append(st.timeline, ev)
 	}
-	if len(st.timeline) == 0 {
-		st.event = 0
-	} else if following || !found {
-		st.event = st.events[st.timeline[0]].Seq
+	sortRows(l, st.eventColumns(), st.timeline)
+	ids := make([]string, len(st.timeline))
+	for i, ev := range st.timeline {
+		ids[i] = eventName(ev)
 	}
+	if l.follow {
+		l.chosen, l.offset = "", 0
+	}
+	l.set(ids)
 }
 
-func eventSubject(ev *engine.Event) subject {
-	return subject{service: ev.Service, key: ev.Key, state: ev.State.String(), health: string(ev.Kind), account: ev.By, project: ev.Text}
-}
-
-// keep returns the name that stays selected: the same if it is still there,
-// else its neighbour.
-func keep(names []string, name string, was int) string {
-	if len(names) == 0 {
-		return name // what is filtered away may come back
-	}
-	if slices.Contains(names, name) {
-		return name
-	}
-	return names[min(max(was, 0), len(names)-1)]
-}
-
-func keepKey(keys []*engine.KeyStatus, name string, was int) string {
-	if len(keys) == 0 {
-		return ""
-	}
-	for _, k := range keys {
-		if k.Name == name {
-			return name
+func (st *state) arrangeTraffic() {
+	l := &st.lists[paneTraffic]
+	st.traffic = st.traffic[:0:0]
+	sub := subject{now: st.now}
+	since := st.since()
+	for i := len(st.requests) - 1; i >= 0; i-- {
+		r := &st.requests[i]
+		sub.request = r
+		if st.frozen != nil && r.Seq > st.frozen.request || r.At.Before(since) || !st.filter.query.match(&sub) {
+			continue
 		}
+		st.traffic = append(st.traffic, r)
 	}
-	return keys[min(max(was, 0), len(keys)-1)].Name
+	sortRows(l, st.requestColumns(), st.traffic)
+	ids := make([]string, len(st.traffic))
+	for i, r := range st.traffic {
+		ids[i] = strconv.FormatUint(r.Seq, 10)
+	}
+	l.set(ids)
+	if l.follow {
+		l.chosen, l.offset = "", 0
+	}
 }
 
 // rewind moves each list's window so that its selection is in it.
 func (st *state) rewind() {
 	l := st.layout()
 	for id := range panes {
-		room := l.rows(id)
-		st.offset[id] = window(st.offset[id], st.position(id), max(room, 1), st.count(id))
-	}
-}
-
-func (st *state) count(id paneID) int {
-	switch id {
-	case paneServices:
-		return len(st.rows)
-	case paneKeys:
-		return len(st.keys)
-	default:
-		return len(st.timeline)
-	}
-}
-
-func (st *state) position(id paneID) int {
-	switch id {
-	case paneServices:
-		return slices.Index(st.rows, st.service)
-	case paneKeys:
-		return slices.IndexFunc(st.keys, func(k *engine.KeyStatus) bool { return k.Name == st.key })
-	default:
-		return slices.IndexFunc(st.timeline, func(i int) bool { return st.events[i].Seq == st.event })
+		if id != paneSystem {
+			x := &st.lists[id]
+			x.offset = window(x.offset, x.at(), max(l.rows(id), 1), len(x.ids))
+		}
 	}
 }
 
 // choose selects the i-th row of a list.
 func (st *state) choose(id paneID, i int) {
-	n := st.count(id)
-	if n == 0 {
+	l := &st.lists[id]
+	if len(l.ids) == 0 {
 		return
 	}
-	i = min(max(i, 0), n-1)
-	switch id {
-	case paneServices:
-		if st.service != st.rows[i] {
-			st.service = st.rows[i]
-			st.key, st.offset[paneKeys] = "", 0
+	name := l.ids[min(max(i, 0), len(l.ids)-1)]
+	l.follow = false
+	if l.chosen != name {
+		l.chosen = name
+		if id == paneServices {
+			st.lists[paneKeys] = list{column: st.lists[paneKeys].column, reverse: st.lists[paneKeys].reverse}
+			st.arrangeKeys()
 		}
-	case paneKeys:
-		st.key = st.keys[i].Name
-	default:
-		st.event = st.events[st.timeline[i]].Seq
 	}
+	st.rewind()
+}
+
+// show changes to a screen.
+func (st *state) show(screen int) {
+	if screen == st.screen {
+		return
+	}
+	st.focuses[st.screen] = st.focus
+	st.screen, st.focus, st.zoomed = screen, st.focuses[screen], false
 	st.arrange()
 }
 
+// showPane changes to the screen that has a pane, if this one has not.
+func (st *state) showPane(id paneID) {
+	if slices.Contains(screens[st.screen].panes, id) {
+		return
+	}
+	for i := range screens {
+		if slices.Contains(screens[i].panes, id) {
+			st.show(i)
+			return
+		}
+	}
+}
+
 func eventName(ev *engine.Event) string { return strconv.FormatUint(ev.Seq, 10) }
+
+// windows are the spans of time that + and - go through; 0 is an hour on the
+// chart and everything in the lists.
+var windows = []time.Duration{0, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+
+// past is how far back the chart looks.
+func (st *state) past() time.Duration {
+	if d := windows[st.window]; d > 0 {
+		return d
+	}
+	return time.Hour
+}
+
+// since is the moment before which the lists show nothing.
+func (st *state) since() time.Time {
+	if d := windows[st.window]; d > 0 {
+		return st.now.Add(-d)
+	}
+	return time.Time{}
+}
 
 // trace is how a service's quota went down while the monitor watched.
 type trace struct {
@@ -230,7 +380,9 @@ type sample struct {
 
 const (
 	traceEvery = 10 * time.Second
-	traceLong  = time.Hour
+	traceLong  = 24 * time.Hour
+	// traceMost bounds a trace: beyond it every other of its older half goes.
+	traceMost = 720
 )
 
 // remember adds what the pools have left to their traces.
@@ -250,12 +402,25 @@ func (st *state) remember(sc *scene) {
 			t = &trace{of: of}
 			st.traces[s.Name] = t
 		}
-		if n := len(t.points); n > 0 && sc.snap.At.Sub(t.points[n-1].at) < traceEvery {
-			continue
+		t.add(sample{sc.snap.At, p.fraction()})
+	}
+}
+
+func (t *trace) add(s sample) {
+	if n := len(t.points); n > 0 && s.at.Sub(t.points[n-1].at) < traceEvery {
+		return
+	}
+	t.points = append(t.points, s)
+	for len(t.points) > 1 && s.at.Sub(t.points[0].at) > traceLong {
+		t.points = t.points[1:]
+	}
+	if len(t.points) > traceMost {
+		thin := make([]sample, 0, traceMost)
+		for i, p := range t.points {
+			if i >= traceMost/2 || i%2 == 0 {
+				thin = append(thin, p)
+			}
 		}
-		t.points = append(t.points, sample{sc.snap.At, p.fraction()})
-		if n := len(t.points); n > int(traceLong/traceEvery) {
-			t.points = slices.Delete(t.points, 0, n-int(traceLong/traceEvery))
-		}
+		t.points = thin
 	}
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -8,16 +9,22 @@ import (
 )
 
 // whySelection is what w shows: of a service its last rotation and how it
-// stands, of a key its holds, of an event the event.
-func (st *state) whySelection(focus paneID, name string, seq uint64) (paras []para) {
-	switch focus {
+// stands, of a key its holds, of an event the event, of a request its attempts.
+func (st *state) whySelection(id paneID, name string) []para {
+	switch id {
 	case paneTimeline:
 		for i := range st.events {
-			if st.events[i].Seq == seq {
+			if eventName(&st.events[i]) == name {
 				return st.whyEvent(&st.events[i])
 			}
 		}
-	case paneKeys:
+	case paneTraffic:
+		for i := range st.requests {
+			if strconv.FormatUint(st.requests[i].Seq, 10) == name {
+				return st.whyRequest(&st.requests[i])
+			}
+		}
+	case paneKeys, paneAll:
 		if k := st.scene.keys[name]; k != nil {
 			return st.keyStory(k)
 		}
@@ -37,6 +44,9 @@ func (st *state) serviceStory(s *service) []para {
 	if s.incident != nil {
 		paras = append(paras, line(say(red|bold, "▲ "+s.Provider+" incident: "), say(plain, s.incident.What),
 			say(grey, ". No key blamed; rotating will not help.")), line())
+	}
+	if p, ok := s.outage(); ok {
+		paras = append(paras, p, line())
 	}
 	if s.LastRotation != nil {
 		paras = append(paras, st.whyRotation(s.LastRotation)...)
@@ -72,9 +82,33 @@ func (st *state) serviceStory(s *service) []para {
 			facts = append(facts, span{grey, f[0]}, span{plain, f[1] + "   "})
 		}
 	}
-	facts = append(facts, span{grey, "rotations "}, span{plain, grouped(s.Rotations) + "   "},
+	facts = append(facts, span{grey, "accounts "}, span{pick(s.oneAccount, yellow, plain), grouped(s.accounts) + "   "},
+		span{grey, "rotations "}, span{plain, grouped(s.Rotations) + "   "},
 		span{grey, "requests "}, span{plain, grouped(s.Requests)})
 	return append(paras, line(), line(facts...))
+}
+
+// outage says of a service that one more failure would bring it down: one key
+// is left, or all that serve are of one account.
+func (s *service) outage() (para, bool) {
+	var usable []*engine.KeyStatus
+	for _, k := range s.keys {
+		if k.Usable() {
+			usable = append(usable, k)
+		}
+	}
+	switch {
+	case s.Planned || len(usable) == 0:
+		return para{}, false
+	case len(usable) == 1:
+		return line(say(amber, "▲ One key from an outage: "), say(plain, "only "+usable[0].Name+" can serve now"+pick(len(s.keys) == 1, "; it has no other", "")+".")), true
+	}
+	for _, k := range usable {
+		if k.Account == "" || k.Account != usable[0].Account || k.Provider != usable[0].Provider {
+			return para{}, false
+		}
+	}
+	return line(say(amber, "▲ One account from an outage: "), say(plain, "the "+plural(len(usable), "key")+" that can serve are all of account "+usable[0].Account+".")), true
 }
 
 // keyStory is a key in full: holds, limits, what was answered.
@@ -112,6 +146,16 @@ func (st *state) keyStory(k *engine.KeyStatus) []para {
 	}
 	if len(k.Limits) == 0 {
 		add("limits", say(grey, "none known"))
+	}
+	if b := k.Balance; b != nil {
+		left := []span{{grey, "no bound"}}
+		if b.Amount != nil {
+			left = []span{{pick(b.Unusable, red, plain), strconv.FormatFloat(*b.Amount, 'f', 2, 64) + " " + cmp.Or(b.Currency, "of its own currency")}}
+		}
+		if b.Unusable {
+			left = append(left, span{red, ", too little for a request"})
+		}
+		add("balance", append(left, span{grey, ", told " + st.ago(b.At)})...)
 	}
 	answers := []span{{plain, grouped(k.Verdicts.OK)}, {grey, " ok"}}
 	for _, t := range tallies(k.Verdicts) {

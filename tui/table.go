@@ -23,6 +23,9 @@ type column[R any] struct {
 	// gap is what keeps it from the column before it.
 	gap  int
 	cell func(p *pen, row R)
+	// by is what rows are sorted by, a number and then a word; nil is a column
+	// that nobody sorts by.
+	by func(row R) (float64, string)
 }
 
 // dropLevels is how many orders of dropping there are.
@@ -104,8 +107,11 @@ type table[R any] struct {
 	// focused tables show their selection strongly.
 	focused bool
 	offset  int
-	zone    zoneKind
-	bare    bool // no headings
+	pane    paneID
+	sorted  string // the heading that a person sorts by
+	bare    bool   // no headings
+	// whole is a row that has no columns, nil for one that has.
+	whole func(R) []span
 	// foot is true when a border below can bear how many rows are hidden.
 	foot bool
 }
@@ -123,10 +129,18 @@ func (t *table[R]) draw(c *canvas, b box) int {
 			if col.brief != "" && len(head) > p.room() {
 				head = col.brief
 			}
+			k := grey
+			if col.head != "" && col.head == t.sorted {
+				k = bold | underline
+			}
+			x, end := p.x, p.end
 			if col.right {
-				p.right(grey, head)
+				p.right(k, head)
 			} else {
-				p.put(grey, head)
+				p.put(k, head)
+			}
+			if col.by != nil {
+				c.zone(zone{box{x, p.y, end - x, 1}, zoneHead, t.pane, col.head})
 			}
 		})
 		top = 1
@@ -136,8 +150,14 @@ func (t *table[R]) draw(c *canvas, b box) int {
 	for i := from; i < len(t.rows) && i-from < room; i++ {
 		row := t.rows[i]
 		line := top + i - from
+		c.zone(zone{box{b.x, b.y + line, b.w, 1}, zoneRow, t.pane, t.id(row)})
+		if t.whole != nil {
+			if spans := t.whole(row); spans != nil {
+				c.pen(b, line).spans(spans)
+				continue
+			}
+		}
 		t.each(b, line, c, widths, func(p *pen, col *column[R]) { col.cell(p, row) })
-		c.zone(zone{box{b.x, b.y + line, b.w, 1}, t.zone, t.id(row)})
 	}
 	var more []string
 	if from > 0 {

@@ -8,10 +8,12 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -52,7 +54,7 @@ type Options struct {
 // New returns the model that [Run] runs, for those who drive it themselves.
 // getenv is asked for what the terminal can show (os.Getenv).
 func New(src Source, o Options, getenv func(string) string) *Model {
-	m := &Model{src: src, log: o.Log}
+	m := &Model{state: newState(), src: src, log: o.Log, editor: cmp.Or(getenv("VISUAL"), getenv("EDITOR"), "vi")}
 	m.zone = o.Zone
 	if m.zone == nil {
 		m.zone = time.Local
@@ -71,13 +73,31 @@ func Run(ctx context.Context, src Source, o Options) error {
 	if termenv.NewOutput(os.Stdout).EnvColorProfile() == termenv.Ascii {
 		m.colour = false
 	}
-	p := tea.NewProgram(m, tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithContext(ctx), tea.WithoutSignalHandler())
+	out := &terminal{File: os.Stdout}
+	m.write = out
+	p := tea.NewProgram(m, tea.WithOutput(out), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithContext(ctx), tea.WithoutSignalHandler())
 	_, err := p.Run()
 	if ctx.Err() != nil && errors.Is(err, tea.ErrProgramKilled) {
 		return nil
 	}
 	return err
 }
+
+// terminal is the screen's output, which one write has at a time: a frame is
+// never cut by a word to the clipboard.
+type terminal struct {
+	*os.File
+	mu sync.Mutex
+}
+
+func (t *terminal) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.File.Write(p)
+}
+
+// WriteString is Write: the file's own would not take its turn.
+func (t *terminal) WriteString(s string) (int, error) { return t.Write([]byte(s)) }
 
 // needsASCII reports whether the terminal cannot show more than ASCII.
 func needsASCII(getenv func(string) string) bool {

@@ -111,8 +111,8 @@ func TestPasteIsText(t *testing.T) {
 	}
 	press(m, "ctrl+u")
 	paste("openrouter")
-	if len(m.rows) != 1 || m.rows[0] != "openrouter" {
-		t.Errorf("rows %q", m.rows)
+	if len(m.lists[paneServices].ids) != 1 || m.lists[paneServices].ids[0] != "openrouter" {
+		t.Errorf("rows %q", m.lists[paneServices].ids)
 	}
 }
 
@@ -120,12 +120,12 @@ func TestKeysTypedFast(t *testing.T) {
 	t.Parallel()
 	m, _ := monitor(t, 120, 36, healthy(), quiet(), inColour)
 	settle(m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("jjj")})
-	if m.service != "openrouter" {
-		t.Errorf("three j in one read select %q", m.service)
+	if m.service() != "openrouter" {
+		t.Errorf("three j in one read select %q", m.service())
 	}
 	settle(m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("/git")})
-	if got := m.filter.input.String(); got != "git" || m.service != "github" {
-		t.Errorf("a filter typed in one read is %q and selects %q", got, m.service)
+	if got := m.filter.input.String(); got != "git" || m.service() != "github" {
+		t.Errorf("a filter typed in one read is %q and selects %q", got, m.service())
 	}
 }
 
@@ -134,8 +134,8 @@ func TestSelectionStaysWithItsName(t *testing.T) {
 	snap := healthy()
 	m, src := monitor(t, 120, 36, snap, quiet(), inColour)
 	press(m, "j", "enter", "j") // github, bot-5
-	if m.service != "github" || m.state.key != "bot-5" {
-		t.Fatalf("selected %s, %s", m.service, m.state.key)
+	if m.service() != "github" || m.lists[paneKeys].chosen != "bot-5" {
+		t.Fatalf("selected %s, %s", m.service(), m.lists[paneKeys].chosen)
 	}
 	// openai fails: it moves to the top, the rows below it move down.
 	worse := healthy()
@@ -146,17 +146,17 @@ func TestSelectionStaysWithItsName(t *testing.T) {
 	}
 	worse.Services[0].Usable = 0
 	src.snap = worse
-	m.Update(fetch(src, m.seq)())
-	if m.rows[0] != "openai" || m.service != "github" || m.state.key != "bot-5" {
-		t.Errorf("rows %q, selected %s, %s", m.rows, m.service, m.state.key)
+	m.Update(fetch(src, m.seq, m.reqSeq)())
+	if m.lists[paneServices].ids[0] != "openai" || m.service() != "github" || m.lists[paneKeys].chosen != "bot-5" {
+		t.Errorf("rows %q, selected %s, %s", m.lists[paneServices].ids, m.service(), m.lists[paneKeys].chosen)
 	}
 	// github goes from the config: its neighbour is selected, nothing breaks.
 	gone := healthy()
 	gone.Services = slices.Delete(gone.Services, 2, 3)
 	src.snap = gone
-	m.Update(fetch(src, m.seq)())
-	if m.service == "github" || m.selected() == nil {
-		t.Errorf("selected %q", m.service)
+	m.Update(fetch(src, m.seq, m.reqSeq)())
+	if m.service() == "github" || m.selected() == nil {
+		t.Errorf("selected %q", m.service())
 	}
 }
 
@@ -166,15 +166,15 @@ func TestNextProblem(t *testing.T) {
 	var seen []string
 	for range 7 {
 		press(m, "!")
-		seen = append(seen, m.service)
+		seen = append(seen, m.service())
 	}
 	want := []string{"gemini", "librechat-ui", "智谱-对话", "anthropic", "video-proxy", "mistral", "gemini"}
 	if !slices.Equal(seen, want) {
 		t.Errorf("! goes to %q, want %q", seen, want)
 	}
 	press(m, append([]string{"/"}, append(letters("video"), "enter", "!")...)...)
-	if m.service != "mistral" && m.service == "video-proxy" || !m.filter.query.empty() {
-		t.Errorf("! from a filter goes to %q", m.service)
+	if m.service() != "mistral" && m.service() == "video-proxy" || !m.filter.query.empty() {
+		t.Errorf("! from a filter goes to %q", m.service())
 	}
 }
 
@@ -194,7 +194,7 @@ func TestEnterAndEsc(t *testing.T) {
 		t.Error("esc does not come back")
 	}
 	press(m, "/", "x", "y", "enter", "esc")
-	if !m.filter.query.empty() || len(m.rows) != 7 {
+	if !m.filter.query.empty() || len(m.lists[paneServices].ids) != 7 {
 		t.Error("esc does not clear the filter")
 	}
 	press(m, "tab", "tab", "tab")
@@ -317,12 +317,12 @@ func TestMouse(t *testing.T) {
 		settle(m, tea.MouseMsg{X: x, Y: y, Action: tea.MouseActionRelease, Button: tea.MouseButtonLeft})
 	}
 	click("openai ")
-	if m.service != "openai" {
-		t.Errorf("a click selects %q", m.service)
+	if m.service() != "openai" {
+		t.Errorf("a click selects %q", m.service())
 	}
 	click("prod-2 ")
-	if m.focus != paneKeys || m.state.key != "prod-2" {
-		t.Errorf("a click on a key selects %q", m.state.key)
+	if m.focus != paneKeys || m.lists[paneKeys].chosen != "prod-2" {
+		t.Errorf("a click on a key selects %q", m.lists[paneKeys].chosen)
 	}
 	click("r rotate")
 	if len(src.did) != 1 || src.did[0].Verb != engine.VerbRotate {
@@ -330,8 +330,8 @@ func TestMouse(t *testing.T) {
 	}
 	x, y := at("SERVICE")
 	settle(m, tea.MouseMsg{X: x, Y: y, Action: tea.MouseActionPress, Button: tea.MouseButtonWheelUp})
-	if m.service != "deepseek" {
-		t.Errorf("the wheel selects %q", m.service)
+	if m.service() != "deepseek" {
+		t.Errorf("the wheel selects %q", m.service())
 	}
 	click("openai ")
 	click("d disable")
@@ -354,7 +354,7 @@ func TestEventsStartAnewWithAnotherEngine(t *testing.T) {
 		t.Fatalf("%d events", len(m.state.events))
 	}
 	src.snap, src.events = healthy(), quiet()
-	m.Update(fetch(src, m.seq)())
+	m.Update(fetch(src, m.seq, m.reqSeq)())
 	if len(m.state.events) != 2 || m.seq != 2 {
 		t.Errorf("%d events up to %d", len(m.state.events), m.seq)
 	}
@@ -364,12 +364,12 @@ func TestAnEngineThatIsGoneLeavesWhatWasSeen(t *testing.T) {
 	t.Parallel()
 	m, src := monitor(t, 80, 24, healthy(), quiet(), noColour)
 	src.snap = engine.Snapshot{}
-	m.Update(fetch(src, m.seq)())
+	m.Update(fetch(src, m.seq, m.reqSeq)())
 	if v := m.View(); strings.Contains(v, "live") {
 		t.Errorf("it is called live all the same:\n%s", v)
 	}
 	m.Update(tickMsg(noon.Add(12 * time.Second)))
-	m.Update(fetch(src, m.seq)())
+	m.Update(fetch(src, m.seq, m.reqSeq)())
 	v := m.View()
 	for _, want := range []string{"keywheel has not answered for 12s", "no news for 12s", "openrouter"} {
 		if !strings.Contains(v, want) {
@@ -379,7 +379,7 @@ func TestAnEngineThatIsGoneLeavesWhatWasSeen(t *testing.T) {
 	src.snap = healthy()
 	src.snap.At = noon.Add(13 * time.Second)
 	m.Update(tickMsg(noon.Add(13 * time.Second)))
-	m.Update(fetch(src, m.seq)())
+	m.Update(fetch(src, m.seq, m.reqSeq)())
 	if v := m.View(); !strings.Contains(v, "live") {
 		t.Errorf("it is back and not called live:\n%s", v)
 	}
@@ -389,7 +389,7 @@ func TestUpdateNeverWaitsForTheSource(t *testing.T) {
 	t.Parallel()
 	src := &stuck{}
 	m := New(src, Options{Zone: time.UTC}, func(string) string { return "" })
-	m.scene = newScene(healthy())
+	m.scene = newScene(healthy(), nil)
 	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
 	m.Update(tickMsg(noon))
 	m.Update(keyMsg("r"))

@@ -47,6 +47,50 @@ var scenes = []struct {
 	{"help", trouble, incidents, []string{"?"}, ""},
 	{"quit", trouble, incidents, []string{"q"}, ""},
 	{"toast", healthy, quiet, []string{"r"}, ""},
+	{"all-keys", trouble, incidents, []string{"2"}, ""},
+	{"all-keys-map", trouble, incidents, []string{"2", "m"}, ""},
+	{"all-keys-cost", trouble, incidents, []string{"2", "m", "m"}, "120x36"},
+	{"all-keys-sorted", trouble, incidents, []string{"2", "s", "s", "s"}, "120x36"},
+	{"all-keys-filter", trouble, incidents, append([]string{"2", "/"}, append(letters("quota<50 !disabled"), "enter")...), "80x24"},
+	{"thousands", thousands, incidents, []string{"2"}, ""},
+	{"thousands-open", thousands, incidents, []string{"2", "j", "enter", "j", " ", " ", "k"}, "120x36"},
+	{"timeline-screen", trouble, incidents, []string{"3"}, ""},
+	{"timeline-filter", trouble, incidents, append([]string{"3", "/"}, append(letters("kind:hold"), "enter")...), "80x24"},
+	{"traffic", trouble, incidents, []string{"4"}, ""},
+	{"traffic-request", trouble, incidents, []string{"4", "G", "k", "k", "k", "k"}, ""},
+	{"traffic-why", trouble, incidents, []string{"4", "G", "k", "k", "w"}, "80x24"},
+	{"traffic-filter", trouble, incidents, append([]string{"4", "/"}, append(letters("attempts>1"), "enter")...), "120x36"},
+	{"traffic-none", func() engine.Snapshot {
+		s := healthy()
+		s.Proxy = engine.ProxyStatus{Listen: "127.0.0.1:5399"}
+		return s
+	}, func() []engine.Event { return nil }, []string{"4"}, "80x24"},
+	{"traffic-none-and-no-key", func() engine.Snapshot {
+		s := healthy()
+		s.Proxy = engine.ProxyStatus{Listen: "127.0.0.1:5399"}
+		for i := range s.Services {
+			s.Services[i].Usable = 0
+		}
+		return s
+	}, func() []engine.Event { return nil }, []string{"4"}, "80x24"},
+	{"system", trouble, incidents, []string{"5"}, ""},
+	{"palette", trouble, incidents, []string{":", "d", "i"}, ""},
+	{"zoomed", trouble, incidents, []string{"enter", "z"}, "120x36"},
+	{"frozen", trouble, incidents, []string{"f"}, "120x36"},
+	{"marked", trouble, incidents, []string{"2", " ", " ", "j", " "}, "120x36"},
+	{"disable-marked", trouble, incidents, []string{"2", " ", " ", "j", " ", "d"}, ""},
+	{"disable-all", trouble, incidents, []string{"2", "*", "d", "u"}, "120x36"},
+	{"disable-reason", trouble, incidents, append([]string{"2", "G", "d", "r"}, append(letters("leaked in a log"), "enter")...), "80x24"},
+	{"drain-asks", trouble, incidents, []string{"/", "v", "i", "d", "-", "2", "enter", "enter", "D"}, "80x24"},
+	{"all-down", func() engine.Snapshot {
+		s := trouble()
+		for i := range s.Services {
+			if !s.Services[i].Planned {
+				s.Services[i].Usable, s.Services[i].DownSince, s.Services[i].FirstBack = 0, after(-time.Minute), after(time.Hour)
+			}
+		}
+		return s
+	}, incidents, nil, "80x24"},
 	{"empty", func() engine.Snapshot {
 		return engine.Snapshot{At: noon, Proxy: engine.ProxyStatus{Listen: "127.0.0.1:5399"}}
 	}, func() []engine.Event { return nil }, nil, ""},
@@ -63,7 +107,7 @@ var scenes = []struct {
 	{"waiting", func() engine.Snapshot { return engine.Snapshot{} }, func() []engine.Event { return nil }, nil, "80x24"},
 }
 
-var sizes = [][2]int{{80, 24}, {120, 36}, {200, 60}, {40, 10}, {28, 6}}
+var sizes = [][2]int{{80, 24}, {120, 36}, {200, 60}, {50, 14}, {40, 10}, {28, 6}}
 
 func TestView(t *testing.T) {
 	t.Parallel()
@@ -75,7 +119,7 @@ func TestView(t *testing.T) {
 		for _, size := range sizes {
 			for _, look := range looks {
 				name := fmt.Sprintf("%dx%d", size[0], size[1])
-				if sc.only != "" && sc.only != name || look.name == "ascii" && size[0] != 80 {
+				if sc.only != "" && sc.only != name || look.name == "ascii" && size[0] < 50 {
 					continue
 				}
 				t.Run(sc.name+"/"+name+"-"+look.name, func(t *testing.T) {
@@ -123,7 +167,7 @@ func TestTroubleThatPassesMovesNothing(t *testing.T) {
 
 func TestAPinHasNoNext(t *testing.T) {
 	t.Parallel()
-	s := newScene(trouble()).byName["librechat-ui"]
+	s := newScene(trouble(), nil).byName["librechat-ui"]
 	if s.pool == nil || s.pool.keys != 1 || s.pool.remaining != 300e3 || s.burner != "" {
 		t.Errorf("the pool of a pinned service is %+v", s.pool)
 	}

@@ -26,14 +26,7 @@ func (st *state) drawWhy(c *canvas, l *layout) {
 			}
 		}
 	}
-	if len(list) > in.h {
-		list = slices.DeleteFunc(list, func(l []span) bool { return width(l) == 0 })
-	}
-	n := c.lines(in, list, 0)
-	if n < len(list) && n > 0 {
-		c.clear(box{in.x, in.y + n - 1, in.w, 1})
-		c.pen(in, n-1).put(grey, "… ").put(bold, "w").put(grey, " shows all of it")
-	}
+	c.story(in, list)
 }
 
 func (st *state) whyPane() (string, []para) {

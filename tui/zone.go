@@ -4,19 +4,19 @@ package tui
 type zoneKind uint8
 
 const (
-	zonePane    zoneKind = iota // name: the pane's number
-	zoneService                 // name: the service
-	zoneKey                     // name: the key
-	zoneEvent                   // name: the event's number
-	zoneHint                    // name: the key to press
-	zoneOption                  // name: the key that picks it
-	zoneDialog                  // within a dialog
+	zonePane   zoneKind = iota // a pane
+	zoneRow                    // name: the row's
+	zoneHead                   // name: the column's heading
+	zoneHint                   // name: the key to press
+	zoneOption                 // name: the key that picks it
+	zoneDialog                 // within a dialog
 )
 
 // zone is a part of the frame that answers to the mouse.
 type zone struct {
 	box
 	kind zoneKind
+	pane paneID
 	name string
 }
 

@@ -81,6 +81,19 @@ func (c *Client) Events(ctx context.Context, after uint64) (list []engine.Event,
 	return list, err
 }
 
+// Requests asks for the requests that ended after a sequence number, the oldest
+// first.
+func (c *Client) Requests(ctx context.Context, after uint64) (list []engine.RequestRecord, err error) {
+	err = c.call(ctx, http.MethodGet, fmt.Sprintf("/v1/requests?after=%d", after), nil, &list)
+	return list, err
+}
+
+// System asks what the process tells of itself.
+func (c *Client) System(ctx context.Context) (s engine.SystemStatus, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/system", nil, &s)
+	return s, err
+}
+
 // Do asks for an action. The server says by whom it is: Action.By does not go
 // over the socket.
 func (c *Client) Do(ctx context.Context, a engine.Action) (r engine.Result, err error) {

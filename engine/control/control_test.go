@@ -40,6 +40,17 @@ func (s *source) Wait(ctx context.Context, after uint64) ([]engine.Event, error)
 	return nil, ctx.Err()
 }
 
+func (s *source) Requests(after uint64) []engine.RequestRecord {
+	if after >= 7 {
+		return nil
+	}
+	return []engine.RequestRecord{{Seq: 7, Service: "svc", Attempts: []engine.AttemptRecord{{Key: "k1", Verdict: engine.RateLimited, Status: 429}}}}
+}
+
+func (s *source) System() engine.SystemStatus {
+	return engine.SystemStatus{Version: "v9", Journal: &engine.JournalStatus{Queued: 3}}
+}
+
 func (s *source) Do(a engine.Action) (engine.Result, error) {
 	if a.Key == "bad" {
 		return engine.Result{}, errors.New("there is no key \"bad\"")
@@ -76,6 +87,15 @@ func TestThereAndBack(t *testing.T) {
 			t.Errorf("after %d: %v, %v", after, list, err)
 		}
 	}
+	for after, want := range map[uint64]int{0: 1, 7: 0} {
+		list, err := c.Requests(ctx, after)
+		if err != nil || len(list) != want || want > 0 && list[0].Attempts[0].Verdict != engine.RateLimited {
+			t.Errorf("requests after %d: %v, %v", after, list, err)
+		}
+	}
+	if s, err := c.System(ctx); err != nil || s.Version != "v9" || s.Journal.Queued != 3 {
+		t.Errorf("%+v, %v", s, err)
+	}
 	if r, err := c.Do(ctx, engine.Action{Verb: engine.VerbDisable, Key: "k1", ForS: 60, By: "somebody else"}); err != nil || r.Text != "done" || !r.Undoable {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -103,6 +123,7 @@ func TestWhatTheSocketDoesNotTake(t *testing.T) {
 		{"POST", "/v1/actions", `{"verb":`, 400},
 		{"POST", "/v1/actions", strings.Repeat("x", 100<<10), 400},
 		{"GET", "/v1/events?after=-1", "", 400},
+		{"GET", "/v1/requests?after=x", "", 400},
 		{"GET", "/v1/nothing", "", 404},
 		{"DELETE", "/v1/snapshot", "", 405},
 	} {

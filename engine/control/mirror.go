@@ -32,6 +32,8 @@ type Mirror struct {
 	mu   sync.Mutex
 	last engine.Snapshot // zero while the instance does not answer
 	you  string
+	// system is what it told of its process last.
+	system engine.SystemStatus
 }
 
 // NewMirror begins to watch the instance of a client; that it answers is the
@@ -83,6 +85,31 @@ func (m *Mirror) Events(after uint64) []engine.Event {
 		}
 	}
 	return list
+}
+
+// Requests asks for those that ended after a sequence number; none where the
+// instance does not answer.
+func (m *Mirror) Requests(after uint64) []engine.RequestRecord {
+	ctx, cancel := context.WithTimeout(m.ctx, lookTime)
+	defer cancel()
+	list, err := m.client.Requests(ctx, after)
+	if err != nil {
+		return nil
+	}
+	return list
+}
+
+// System is what the instance last told of its process.
+func (m *Mirror) System() engine.SystemStatus {
+	ctx, cancel := context.WithTimeout(m.ctx, lookTime)
+	defer cancel()
+	s, err := m.client.System(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err == nil {
+		m.system = s
+	}
+	return m.system
 }
 
 // Do asks for an action; the next Snapshot shows what it did.

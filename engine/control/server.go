@@ -22,6 +22,9 @@ type Source interface {
 	// Wait returns the events after a sequence number as soon as there is one,
 	// or ctx's error.
 	Wait(ctx context.Context, after uint64) ([]engine.Event, error)
+	// Requests returns those that ended after a sequence number, the oldest
+	// first.
+	Requests(after uint64) []engine.RequestRecord
 	Do(engine.Action) (engine.Result, error)
 }
 
@@ -41,6 +44,10 @@ type Server struct {
 // readPatience is the patience of a [Server].
 const readPatience = 10 * time.Second
 
+// Watching is how many follow the events: one for each attached monitor, one
+// for each `keywheel events --follow`.
+func (s *Server) Watching() int { return len(s.streams) }
+
 // Serve begins to serve on l. [Server.Close] ends it.
 func Serve(l net.Listener, s Source) *Server { return serveTo(l, s, readPatience) }
 
@@ -50,6 +57,8 @@ func serveTo(l net.Listener, s Source, patience time.Duration) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/snapshot", srv.snapshot)
 	mux.HandleFunc("GET /v1/events", srv.events)
+	mux.HandleFunc("GET /v1/requests", srv.requests)
+	mux.HandleFunc("GET /v1/system", srv.system)
 	mux.HandleFunc("POST /v1/actions", srv.actions)
 	mux.Handle("GET /metrics", metricsHandler(s))
 	srv.http = http.Server{
@@ -153,6 +162,29 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		list = []engine.Event{}
 	}
 	reply(w, http.StatusOK, list)
+}
+
+func (s *Server) requests(w http.ResponseWriter, r *http.Request) {
+	after, err := afterOf(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err)
+		return
+	}
+	list := s.source.Requests(after)
+	if list == nil {
+		list = []engine.RequestRecord{}
+	}
+	reply(w, http.StatusOK, list)
+}
+
+// system tells of the process, where the source knows it: an engine by itself
+// does not.
+func (s *Server) system(w http.ResponseWriter, _ *http.Request) {
+	if p, ok := s.source.(interface{ System() engine.SystemStatus }); ok {
+		reply(w, http.StatusOK, p.System())
+		return
+	}
+	fail(w, http.StatusNotFound, errors.New("nobody here knows of the process"))
 }
 
 func (s *Server) actions(w http.ResponseWriter, r *http.Request) {

@@ -44,6 +44,7 @@ type Node struct {
 	addr    string
 	server  *http.Server
 	control *control.Server
+	about   *about
 	stop    context.CancelFunc
 	tasks   sync.WaitGroup
 	served  chan error
@@ -81,6 +82,7 @@ func Start(o Options) (*Node, error) {
 		Timeouts: proxy.Timeouts{Header: cfg.HeaderTimeout, Idle: cfg.IdleTimeout}, Dial: cfg.DialTimeout,
 		MaxReplay: cfg.MaxReplay, MaxReplayTotal: cfg.MaxReplayTotal, Prices: cfg.Prices,
 		Log: func(r proxy.Refused) {
+			e.TurnedAway(r.From, r.Method, r.Path, r.Why, r.Status)
 			log.Warn("refused at the door", "status", r.Status, "why", r.Why, "from", r.From, "method", r.Method, "path", r.Path)
 		}})
 	if err != nil {
@@ -93,7 +95,7 @@ func Start(o Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	n := &Node{config: cfg, engine: e, proxy: p, log: log, addr: l.Addr().String(), served: make(chan error, 1)}
+	n := &Node{config: cfg, engine: e, proxy: p, log: log, addr: l.Addr().String(), served: make(chan error, 1), about: aboutOf(cfg)}
 	n.money = newMoney(keys, p.Balance, e.Snapshot, e.Funded)
 	if o.Socket != nil {
 		cl, err := listenControl(o.Socket, n.addr)
@@ -101,6 +103,7 @@ func Start(o Options) (*Node, error) {
 			_ = l.Close()
 			return nil, err
 		}
+		n.about.told.Socket = cl.Addr().String()
 		n.control = control.Serve(cl, n)
 	}
 	n.server = p.Server()
@@ -164,6 +167,9 @@ func (n *Node) Events(after uint64) []engine.Event { return n.engine.Events(afte
 func (n *Node) Wait(ctx context.Context, after uint64) ([]engine.Event, error) {
 	return n.engine.Wait(ctx, after)
 }
+
+// Requests are those that ended after a sequence number, the oldest first.
+func (n *Node) Requests(after uint64) []engine.RequestRecord { return n.engine.Requests(after) }
 
 // Do carries out an operator's action.
 func (n *Node) Do(a engine.Action) (engine.Result, error) { return n.engine.Do(a) }
