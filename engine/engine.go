@@ -80,6 +80,7 @@ type credential struct {
 	account     *holder // nil where the account is unknown
 	names       []*key
 	requests    int64
+	told        string // its account's id, as the provider tells
 	verdicts    Verdicts
 	lastFailure time.Time
 	lastOK      time.Time
@@ -225,6 +226,7 @@ func (e *Engine) account(provider, name string) *holder {
 	id := provider + "/" + name
 	if e.accounts[id] == nil {
 		h := newHolder()
+		h.name = name
 		e.accounts[id] = &h
 	}
 	return e.accounts[id]

@@ -3,7 +3,10 @@ package engine
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
+
+	"keywheel/engine/quota"
 )
 
 // Funds is what a provider says of the money that is left, of an account or of
@@ -40,9 +43,7 @@ func (f Funds) String() string {
 	return text
 }
 
-// purse is the money of a key or of an account. What it holds back begins and
-// ends here; the amount itself is ready to become a limit of unit USD with the
-// source "balance" beside the books of the config.
+// purse is the money of a key or of an account, as it was told last.
 type purse struct {
 	funds Funds
 	known bool
@@ -70,6 +71,7 @@ func (e *Engine) Funded(name string, f Funds) {
 	}
 	before, known := p.funds, p.known
 	p.funds, p.known = f, true
+	h.balance(f, now)
 	held := h.all.hold
 	switch {
 	case f.gone():
@@ -93,6 +95,26 @@ func (e *Engine) Funded(name string, f Funds) {
 		}
 	}
 }
+
+// balance makes the money a limit beside the others: what is left is corrected
+// whenever it is asked, and goes down with what requests cost in between.
+func (h *holder) balance(f Funds, now time.Time) {
+	i := slices.IndexFunc(h.books, func(b *book) bool { return b.Source == Balanced })
+	if math.IsInf(f.LeftUSD, 0) {
+		if i >= 0 {
+			h.books = slices.Delete(h.books, i, i+1)
+		}
+		return
+	}
+	if i < 0 {
+		i = len(h.books)
+		h.books = append(h.books, newBook(quota.NewBook(quota.Limit{Unit: quota.USD, Amount: max(f.LeftUSD, 0.01), Source: Balanced}, now)))
+	}
+	h.books[i].Left(f.LeftUSD, now)
+}
+
+// Balanced is the source of limits that were asked of the provider.
+const Balanced = "balance"
 
 // forMoney reports whether a hold is for lack of money: no clock ends it.
 func (h *hold) forMoney() bool {

@@ -116,7 +116,10 @@ type holder struct {
 	// room is when the limits let any request at all pass, Unix nanoseconds.
 	room     int64
 	inFlight int
-	keys     int // how many share it, if it is an account
+	// Of an account: its name, the id that the provider gives it, "" if none was
+	// told, and how many keys share it.
+	name, told string
+	keys       int
 	// accepted and tokens are what succeeded in the last seconds.
 	accepted, tokens quota.Meter
 }

@@ -42,6 +42,9 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 		return false
 	}
 	l.judged, l.kind, l.status = true, v.Kind, v.Evidence.Status
+	if v.Account != "" {
+		e.learnAccount(l.key, v.Account, now)
+	}
 	l.answered(&v, now)
 	e.counted(l.key.cred, now)
 	r, c := l.req, l.key.cred
@@ -272,7 +275,13 @@ func (e *Engine) rateLimited(l *Lease, v Verdict, now time.Time) {
 	how := ""
 	switch {
 	case v.RetryAfter > 0:
-		pause = min(max(v.RetryAfter, minHint), maxHint)
+		// Only a provider that counts in milliseconds asks for less than a
+		// second, and where the key served a moment ago that can be believed.
+		floor := minHint
+		if now.Sub(c.lastOK) <= recentOK {
+			floor = minPace
+		}
+		pause = min(max(v.RetryAfter, floor), maxHint)
 		how = "retry-after " + clock(v.RetryAfter)
 		if pause != v.RetryAfter {
 			how += ", held " + clock(pause)
@@ -437,7 +446,7 @@ func (e *Engine) place(k *key, h *holder, part string, hd *hold, now time.Time) 
 // accountName is the name of the account if h is one, else "".
 func (e *Engine) accountName(h *holder, k *key) string {
 	if h == k.cred.account {
-		return k.Account
+		return h.name
 	}
 	return ""
 }

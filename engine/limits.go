@@ -63,7 +63,7 @@ func (b *book) concerns(r *Request) bool { return b.Model == "" || b.Model == r.
 // all.
 func (q *query) lacks(books []*book) *book {
 	for _, b := range books {
-		if b.concerns(q.r) && !b.Fits(q.need(b), q.now) {
+		if b.Source != Balanced && b.concerns(q.r) && !b.Fits(q.need(b), q.now) {
 			return b
 		}
 	}
@@ -118,7 +118,7 @@ func (e *Engine) counted(c *credential, now time.Time) {
 // Unix nanoseconds; never if time alone does not bring that about.
 func roomAt(books []*book, now time.Time) (at int64) {
 	for _, b := range books {
-		if b.Model != "" {
+		if b.Model != "" || b.Source == Balanced {
 			continue
 		}
 		if n := leastNeed(b.Unit); !b.Fits(n, now) {
@@ -311,7 +311,7 @@ func (e *Engine) checkBooks(k *key, now time.Time) {
 			continue
 		}
 		for _, b := range h.books {
-			if b.Calendar != "" && b.learner == nil {
+			if (b.Calendar != "" || b.Source == Balanced) && b.learner == nil {
 				e.checkBook(k, h, b, now)
 			}
 		}
@@ -324,14 +324,30 @@ func (e *Engine) checkBook(k *key, h *holder, b *book, now time.Time) {
 		b.low = low
 		if low && left > 0 {
 			e.emit(Event{At: now, Kind: EventLow, Key: k.Name, State: Active,
-				Text: fmt.Sprintf("below 20 %% of %s %s a %s", amount(b.Amount), b.Unit, b.Calendar)})
+				Text: fmt.Sprintf("below 20 %% of %s", b.words())})
 		}
+	}
+	if b.Source == Balanced {
+		// What requests cost is not known to the cent: a trial tells.
+		if left <= 0 && h.purse.funds.LeftUSD > 0 && h.all.hold == nil {
+			e.place(k, h, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, by: "engine", wait: firstMoney, trialAt: now.Add(firstMoney),
+				why: "used up " + b.words(), rule: "the balance that the provider told, less what requests have cost since"}, now)
+		}
+		return
 	}
 	used := left <= 0 && h.inFlight == 0 || b.Unit == quota.Requests && left < 1
 	if used && h.all.hold == nil && b.Model == "" {
 		e.place(k, h, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, until: b.ResetsAt(now), by: "engine",
-			why: fmt.Sprintf("used up %s %s a %s (%s)", amount(b.Amount), b.Unit, b.Calendar, b.Source)}, now)
+			why: fmt.Sprintf("used up %s (%s)", b.words(), b.Source)}, now)
 	}
+}
+
+// words names the limit: "1M tokens a day", "a balance of 20 USD".
+func (b *book) words() string {
+	if b.Source == Balanced {
+		return fmt.Sprintf("a balance of %.2f USD", b.Amount)
+	}
+	return fmt.Sprintf("%s %s a %s", amount(b.Amount), b.Unit, b.Calendar)
 }
 
 // amount writes a limit's amount for people: 1k, 200k, 1.5M, 50.

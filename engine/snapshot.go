@@ -100,6 +100,10 @@ type ServiceStatus struct {
 	FirstBack *time.Time `json:"first_back"`
 	// AddedMS is as in [ProxyStatus]; nil where no proxy serves it.
 	AddedMS *Histogram `json:"added_ms"`
+	// Accounts is how many accounts its keys are of, each key of an unknown one
+	// counted for itself; Can is what it can still do, by the scopes it needs.
+	Accounts int           `json:"accounts"`
+	Can      []ScopeStatus `json:"can"`
 	// Refused counts requests answered with "no usable key" since DownSince.
 	Refused int64         `json:"refused"`
 	Limits  []LimitStatus `json:"limits"`
@@ -110,6 +114,12 @@ type ServiceStatus struct {
 	Failed []int `json:"failed"`
 	// BucketS is the length of one bucket in seconds.
 	BucketS float64 `json:"bucket_s"`
+}
+
+// ScopeStatus is how many keys of a service can serve one scope.
+type ScopeStatus struct {
+	Scope  string `json:"scope"`
+	Usable int    `json:"usable"`
 }
 
 // KeyStatus is one key at one moment.
@@ -216,8 +226,15 @@ type LimitStatus struct {
 	BurnPerMin float64    `json:"burn_per_min"`
 	// RunwayS is how long what remains lasts at this burn; nil is unknown or
 	// for ever. RunsOutAt is set only when that is before ResetsAt.
-	RunwayS   *float64   `json:"runway_s"`
-	RunsOutAt *time.Time `json:"runs_out_at"`
+	RunwayS *float64 `json:"runway_s"`
+	// Lasts is true when it outlives its window at this burn.
+	Lasts bool `json:"lasts"`
+	// Confidence says how far burn and runway can be believed: "told" where the
+	// limit was told and the burn has been watched for a minute, "measured"
+	// where it has not yet, "guess" where the limit itself was learned, "" while
+	// nothing is known.
+	Confidence string     `json:"confidence"`
+	RunsOutAt  *time.Time `json:"runs_out_at"`
 }
 
 // Incident is many keys failing in one way at once: no key is blamed.
@@ -279,6 +296,7 @@ const (
 	EventUp          EventKind = "up"
 	EventProbe       EventKind = "probe"
 	EventLow         EventKind = "low"
+	EventAccount     EventKind = "account"
 )
 
 // Event is one line of the timeline.

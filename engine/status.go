@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 )
 
@@ -43,6 +44,7 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 		Usable: s.usable, InFlight: s.inFlight, Waiting: len(s.queue), Requests: s.requests, Failures: s.failures, Verdicts: s.verdicts, Rotations: s.rotations,
 		LastRotation: e.told(s.last, now), DownSince: timePtr(s.downSince), Refused: s.refused, Limits: limits(s.books, "service", now),
 		PerMin: s.rate.PerSecond(now) * 60, Series: s.series.list(buckets, now), Failed: s.failed.list(buckets, now), BucketS: bucketLength.Seconds()}
+	st.Accounts, st.Can = s.accountCount(), s.can(now)
 	held, incident := 0, false
 	first := int64(never)
 	s.all(func(m *member) {
@@ -63,7 +65,7 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 		if first != never {
 			st.FirstBack = timePtr(time.Unix(0, first))
 		}
-	case held > 0 || incident:
+	case held > 0 || incident || slices.ContainsFunc(st.Can, func(c ScopeStatus) bool { return c.Usable == 0 }):
 		st.Health = HealthDegraded
 	default:
 		st.Health = HealthOK
@@ -85,7 +87,7 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 
 func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
 	c := k.cred
-	st := KeyStatus{Name: k.Name, Provider: k.Provider, Account: k.Account, Fingerprint: c.fingerprint, Host: host(k.BaseURL), Ref: k.Ref, Draining: k.draining,
+	st := KeyStatus{Name: k.Name, Provider: k.Provider, Account: firstOf(k.Account, c.accountOf()), Fingerprint: c.fingerprint, Host: host(k.BaseURL), Ref: k.Ref, Draining: k.draining,
 		Scopes: append([]string{}, k.Scopes...), InFlight: c.inFlight, Requests: c.requests, Failures: c.verdicts.Failed(),
 		RateLimited: c.verdicts.RateLimited, Verdicts: c.verdicts, LastFailure: timePtr(c.lastFailure), InputTokens: c.usage.Input,
 		OutputTokens: c.usage.Output, CachedTokens: c.usage.Cached, CostUSD: c.usage.CostUSD, Unpriced: c.unpriced, PerMin: c.rate.PerSecond(now) * 60,
@@ -102,7 +104,7 @@ func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
 	for _, h := range holds {
 		account := ""
 		if h == accountHold(c) {
-			account = k.Account
+			account = c.accountOf()
 		}
 		st.Trial = st.Trial || h.trying || !h.trialAt.IsZero() && !now.Before(h.trialAt)
 		st.Holds = append(st.Holds, h.status(account, ""))
@@ -113,7 +115,7 @@ func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
 		}
 		for part, s := range h.parts {
 			if s.hold != nil && !s.hold.over(now) {
-				st.Holds = append(st.Holds, s.hold.status([]string{"", k.Account}[i], part))
+				st.Holds = append(st.Holds, s.hold.status([]string{"", c.accountOf()}[i], part))
 			}
 		}
 	}
@@ -125,8 +127,19 @@ func limits(books []*book, scope string, now time.Time) []LimitStatus {
 	for _, b := range books {
 		l := LimitStatus{Unit: string(b.Unit), Per: b.Per(), Amount: b.Amount, Used: b.Used(now), Remaining: b.Remaining(now),
 			ResetsAt: timePtr(b.ResetsAt(now)), Scope: scope, Model: b.Model, Source: b.Source}
-		l.BurnPerMin, _ = b.Burn(now)
-		if d, lasts, known := b.Runway(now); known && !lasts {
+		burn, known := b.Burn(now)
+		l.BurnPerMin = burn
+		switch {
+		case !known:
+		case b.learner != nil:
+			l.Confidence = "guess"
+		case b.Seen(now) < time.Minute:
+			l.Confidence = "measured"
+		default:
+			l.Confidence = "told"
+		}
+		d, lasts, known := b.Runway(now)
+		if l.Lasts = lasts && known; known && !lasts {
 			s := d.Seconds()
 			l.RunwayS = &s
 			l.RunsOutAt = timePtr(now.Add(d))

@@ -80,7 +80,10 @@ type Verdict struct {
 	Evidence Evidence
 	// Told are the limits that the answer's headers tell, of the key or of its
 	// account as ToldScope says, for the model that was asked.
-	Told      []quota.Told
+	Told []quota.Told
+	// Account is the id of the key's account as the answer's head tells it; ""
+	// is not told.
+	Account   string
 	ToldScope Scope
 }
 

@@ -248,6 +248,7 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		}
 	}
 	var told [8]quota.Told
+	v.Account = t.provider.AccountOf(res.Header)
 	v.Told, v.ToldScope = t.provider.Limits(answer, told[:0]), t.provider.LimitsOf()
 	if lease.Judge(v) {
 		a.discard()

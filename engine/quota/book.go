@@ -157,6 +157,14 @@ func (b *Book) PerSecond() float64 {
 	return 0
 }
 
+// Left corrects how much is left; more than the amount raises that.
+func (b *Book) Left(left float64, now time.Time) {
+	if c, ok := b.counter.(*running); ok && left > c.amount {
+		c.amount, b.Amount = left, left
+	}
+	b.set(left, now)
+}
+
 // Room is the share of what may be taken at once that can be taken now.
 func (b *Book) Room(now time.Time) float64 { return b.room(now) / b.whole() }
 
@@ -168,6 +176,14 @@ func (b *Book) ResetsAt(now time.Time) time.Time { return b.resets(now) }
 // three samples have come.
 func (b *Book) Burn(now time.Time) (perMin float64, known bool) {
 	return b.burn.PerSecond(now) * 60, b.burn.Samples() >= 3
+}
+
+// Seen is for how long the burn has been watched.
+func (b *Book) Seen(now time.Time) time.Duration {
+	if b.burn.Samples() == 0 {
+		return 0
+	}
+	return now.Sub(b.burn.first)
 }
 
 // Runway is how long what remains lasts at the present burn. lasts is true when

@@ -86,9 +86,9 @@ func (b *bucket) when(n float64, now time.Time) time.Time {
 		lack += b.margin()
 	}
 	// When it has been full for that long, no margin is asked for.
-	full := b.full.Add(b.late)
+	full := b.full.Add(b.late / 4)
 	if b.missing > 0 {
-		full = now.Add(seconds(b.missing/b.rate) + b.late)
+		full = now.Add(seconds(b.missing/b.rate) + b.late/4)
 	}
 	return earlier(now.Add(max(seconds(lack/b.rate), 0)), full)
 }
@@ -96,7 +96,7 @@ func (b *bucket) when(n float64, now time.Time) time.Time {
 // fits reports whether n can be taken. What is more than the whole, or all but
 // the margin of it, goes when the bucket has been full for a moment.
 func (b *bucket) fits(n float64, now time.Time) bool {
-	return b.room(now)+tiny >= n || b.missing <= 0 && (!b.full.IsZero() && now.Sub(b.full) >= b.late || b.full.IsZero())
+	return b.room(now)+tiny >= n || b.missing <= 0 && (!b.full.IsZero() && now.Sub(b.full) >= b.late/4 || b.full.IsZero())
 }
 
 func (b *bucket) take(n float64, now time.Time) {

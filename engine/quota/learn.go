@@ -58,7 +58,7 @@ var learnable = [2]Unit{Requests, Tokens}
 const (
 	// firstHorizon is that of the first guess; the longest is of a limit that
 	// holds still, and the shorter, the longer a refusal takes to come.
-	firstHorizon   = 8.0
+	firstHorizon   = 4.0
 	longestHorizon = 120.0
 	horizonTime    = 12 * time.Second
 	leastHorizon   = 4.0
@@ -128,15 +128,17 @@ func (l *Learner) Took(tokens float64, now time.Time) {
 		l.depth = max(l.depth*0.99, least)
 	}
 	largest, pause := largestStep, stepTime
-	if l.intervals < 5 { // hardly more than a guess yet
-		largest, pause = 2*largestStep, stepTime/4
+	if l.intervals < 2 { // hardly more than a guess yet
+		largest, pause = 3*largestStep, stepTime/4
 	}
 	if l.rates[0].n < l.grow || now.Sub(l.stepped) < pause {
 		return
 	}
 	if l.limits() || now.Sub(l.since) > probeTime {
 		// Nothing was refused for longer than expected: the limit is higher.
-		l.held = l.lift
+		if pause == stepTime {
+			l.held = l.lift
+		}
 		l.lift *= 1 + l.step
 		l.step = min(2*l.step, largest)
 		l.set(now)
@@ -232,7 +234,7 @@ func (l *Learner) empty(tokens float64, pause time.Duration, now time.Time) {
 // without one: in a window that does not carry over what is left of it, that is
 // the better evidence.
 func (b *belief) learn(took, requests, left, held float64) {
-	seen := max(b.n+left-b.left, slow) / took
+	seen := max(b.n+left-b.left, b.n/2, slow) / took
 	b.left = left
 	// What foretold this interval badly counts for little.
 	weight := min(b.weight, 2*requests)

@@ -106,7 +106,10 @@ func (b *Book) Hear(t Told, sent, now time.Time) {
 	switch c := b.counter.(type) {
 	case *bucket:
 		if t.Reset > 0 {
-			low = min(max(t.Reset.Seconds()*c.rate, missing-1), missing)
+			low = max(t.Reset.Seconds()*c.rate, missing-1)
+			if t.Remaining > 0 {
+				low = min(low, missing)
+			}
 			high = low + b.pending
 		}
 		if took >= prompt {
@@ -171,6 +174,11 @@ func (b *Book) window(t Told, missing float64, now time.Time) {
 	}
 	c, ok := b.counter.(*bucket)
 	if !ok {
+		return
+	}
+	if t.Remaining == 0 {
+		// More may be missing than all: one large request can overdraw.
+		b.slowest = max(b.slowest, missing/(t.Reset+grain).Seconds())
 		return
 	}
 	lo, hi := (missing-1)/(t.Reset+grain).Seconds(), missing/max(t.Reset-grain, grain/2).Seconds()
