@@ -279,6 +279,8 @@ const (
 	EventUp          EventKind = "up"
 	EventProbe       EventKind = "probe"
 	EventLow         EventKind = "low"
+	// EventAlert is an alert, or that one could not be delivered.
+	EventAlert EventKind = "alert"
 )
 
 // Event is one line of the timeline.
