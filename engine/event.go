@@ -31,6 +31,16 @@ func (e *Engine) emit(ev Event) {
 	l.changed = make(chan struct{})
 }
 
+// Note puts on the timeline what the program around the engine has to tell.
+// Seq and At are filled in.
+func (e *Engine) Note(ev Event) {
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ev.At = now
+	e.emit(ev)
+}
+
 // Events returns the events after the given sequence number that are still
 // remembered, the oldest first. They share no memory with the engine.
 func (e *Engine) Events(after uint64) []Event {

@@ -297,6 +297,8 @@ const (
 	EventProbe       EventKind = "probe"
 	EventLow         EventKind = "low"
 	EventAccount     EventKind = "account"
+	// EventAlert is an alert, or that one could not be delivered.
+	EventAlert EventKind = "alert"
 )
 
 // Event is one line of the timeline.

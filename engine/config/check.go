@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"keywheel/engine"
+	"keywheel/engine/alert"
 	"keywheel/engine/provider"
 	"keywheel/engine/secret"
 )
@@ -98,6 +99,28 @@ func knownKind(kind string) string {
 		return ""
 	}
 	return fmt.Sprintf("%q is not built in%s", kind, orList(kind, provider.Names()))
+}
+
+// webhookOrReference wants where alerts go: the URL itself, or where it stands.
+func webhookOrReference(text string) string {
+	if strings.HasPrefix(text, "http:") || strings.HasPrefix(text, "https:") {
+		return alert.CheckWebhook(text)
+	}
+	if secret.Check(text) != nil {
+		return `must be a URL like "https://example.com/hook", or a reference to one like "env:ALERT_URL"`
+	}
+	return ""
+}
+
+func alertKind(name string) string {
+	if slices.Contains(alert.Kinds, alert.Kind(name)) {
+		return ""
+	}
+	var known []string
+	for _, k := range alert.Kinds {
+		known = append(known, string(k))
+	}
+	return fmt.Sprintf("%q is unknown%s", name, orList(name, known))
 }
 
 func knownStrategy(name string) string {

@@ -6,10 +6,13 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"keywheel/engine"
+	"keywheel/engine/alert"
 	"keywheel/engine/provider"
+	"keywheel/engine/secret"
 )
 
 // Options say where a configuration is looked for.
@@ -63,6 +66,7 @@ type Config struct {
 	PricesFile string
 	// Prices are what models cost: those of [prices], then those of the file.
 	Prices []provider.Prices
+	Alerts Alerts
 	Engine engine.Config
 	// Warnings are what is odd and not wrong.
 	Warnings []Problem
@@ -70,6 +74,28 @@ type Config struct {
 	Notes []Problem
 	// Sources tell what was taken from where, one line each.
 	Sources []string
+}
+
+// Alerts say what is told to people outside, and how.
+type Alerts struct {
+	// Command is a program and its arguments, run for each alert in Dir; empty
+	// is none.
+	Command []string
+	Dir     string
+	// Webhook is a URL that each alert is posted to; empty is none.
+	Webhook secret.Secret
+	// On are the kinds of alerts; Quiet is how long one that recurs is not said
+	// again.
+	On    []alert.Kind
+	Quiet time.Duration
+	// Bell and Title are for the monitor: ring the terminal's bell at each
+	// alert, and tell in its title what needs a person.
+	Bell, Title bool
+}
+
+// Any reports whether anybody is told.
+func (a Alerts) Any() bool {
+	return len(a.On) > 0 && (len(a.Command) > 0 || !a.Webhook.Empty() || a.Bell || a.Title)
 }
 
 // Defaults is a configuration with nothing in it but the defaults.
@@ -83,6 +109,7 @@ func Defaults() *Config {
 		DialTimeout:    10 * time.Second,
 		HeaderTimeout:  10 * time.Minute,
 		IdleTimeout:    5 * time.Minute,
+		Alerts:         Alerts{On: slices.Clone(alert.Kinds), Quiet: 10 * time.Minute},
 	}
 }
 

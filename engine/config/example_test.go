@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keywheel/engine/alert"
 )
 
 // exampleEnv is what the example's keys are read from.
@@ -111,10 +113,9 @@ func TestExampleShowsDefaults(t *testing.T) {
 func TestExampleIsComplete(t *testing.T) {
 	t.Parallel()
 	text := example(t)
-	later := []string{"alerts"}
 	for _, name := range slices.Concat(topSettings.names(), tlsSettings.names(), providerSettings.names(), keySettings("secret").names(),
-		accountSettings.names(), serviceSettings.names(), limitNames) {
-		if !slices.Contains(later, name) && !regexp.MustCompile(`\b`+name+`\b`).MatchString(text) {
+		accountSettings.names(), serviceSettings.names(), alertSettings.names(), limitNames) {
+		if !regexp.MustCompile(`\b` + name + `\b`).MatchString(text) {
 			t.Errorf("%s is not in the example", name)
 		}
 	}
@@ -128,16 +129,17 @@ func TestExampleIsComplete(t *testing.T) {
 	}
 	provider := block("# All settings of a provider:", "# ----")
 	service := block("# All other settings of a service:", "# ----")
+	alerts := strings.Replace(block("but the first two show their defaults:", "# ----"), "notify-send", "/bin/sh", 1) // which is there
 	key := block("weight   = 1 ", "[keys.github]")
 	_, key, _ = strings.Cut(key, "\n")
 	toml := provider + "\n[keys.spare]\nprovider = \"gateway\"\nsecret = \"env:AI_ML_API_KEY_CODE\"\n" + key +
-		"\n[keys.main]\nprovider = \"gateway\"\nsecret = \"env:AI_ML_API_KEY\"\n[services.x]\nkeys = [\"main\"]\n" + service
+		"\n[keys.main]\nprovider = \"gateway\"\nsecret = \"env:AI_ML_API_KEY\"\n[services.x]\nkeys = [\"main\"]\n" + service + alerts
 	env := maps.Clone(exampleEnv)
-	env["GPT_TOKEN"] = "sk-test-token"
+	env["GPT_TOKEN"], env["ALERT_URL"] = "sk-test-token", "https://hooks.example.com/T0/B0"
 	c := setup{files: map[string]string{"keywheel.toml": toml, "company-ca.pem": "x"}, env: env}.fine(t)
 	same(t, "warnings", strs(c.Warnings), nil)
 	k, s := c.Engine.Keys[0], c.Engine.Services[0]
-	if k.AuthHeader != "X-Api-Key" || k.AuthPrefix != "" || k.Expires.IsZero() || len(k.Limits) != 8 || k.Limits[0].Burst != 10 || k.Limits[7].Model != "gpt-4o" || s.TokenRef == "" || len(s.Allow) != 2 || s.FallbackAfter != 2*time.Second {
+	if k.AuthHeader != "X-Api-Key" || k.AuthPrefix != "" || k.Expires.IsZero() || len(k.Limits) != 8 || k.Limits[0].Burst != 10 || k.Limits[7].Model != "gpt-4o" || s.TokenRef == "" || !c.Alerts.Any() || c.Alerts.Quiet != Defaults().Alerts.Quiet || !slices.Equal(c.Alerts.On, alert.Kinds) || c.Alerts.Bell || c.Alerts.Title || len(s.Allow) != 2 || s.FallbackAfter != 2*time.Second {
 		t.Errorf("key %+v\nservice %+v", k, s)
 	}
 }

@@ -40,23 +40,32 @@ func harmless(text string) string {
 }
 
 // texts is a list of strings, each of which passes the checks, none twice.
-func texts[T any](field func(*T) *[]string, checks ...check) setter[T] {
+func texts[T any, S ~string](field func(*T) *[]S, checks ...check) setter[T] {
+	return textList(field, false, checks)
+}
+
+// words is a list of strings in which one may be there twice.
+func words[T any](field func(*T) *[]string, checks ...check) setter[T] {
+	return textList(field, true, checks)
+}
+
+func textList[T any, S ~string](field func(*T) *[]S, twice bool, checks []check) setter[T] {
 	return func(d *document, s spot, v any, to *T) {
 		list, ok := as[[]any](d, s, v)
 		if !ok {
 			return
 		}
-		var values []string
+		var values []S
 		seen := map[string]bool{}
 		for i, v := range list {
 			value, ok := as[string](d, s.item(i), v)
 			switch {
 			case !ok || !d.passes(s.item(i), value, checks):
-			case seen[value]:
+			case seen[value] && !twice:
 				d.fail(s.item(i), "is %q once more", value)
 			default:
 				seen[value] = true
-				values = append(values, value)
+				values = append(values, S(value))
 			}
 		}
 		*field(to) = values
@@ -263,18 +272,6 @@ func money[T any](field func(*T) *float64, per float64) setter[T] {
 			d.fail(s, "must be 0 or above")
 		default:
 			*field(to) = amount / per
-		}
-	}
-}
-
-// later is a setting that is read, so that a config written for later versions
-// works, and that does nothing in this one: that is said. set reads it; nil
-// takes anything.
-func later[T any](set setter[T]) setter[T] {
-	return func(d *document, s spot, v any, to *T) {
-		d.hint(s, "is taken, but has no effect in this version")
-		if set != nil {
-			set(d, s, v, to)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"keywheel/engine"
+	"keywheel/engine/alert"
 	"keywheel/engine/provider"
 	"keywheel/engine/quota"
 )
@@ -15,8 +16,10 @@ type (
 		providers []*providerDecl
 		keys      []*keyDecl
 		services  []*serviceDecl
-		accounts  []*accountDecl
-		prices    []*priceDecl
+		// webhook is the URL that alerts go to, or a reference to it.
+		webhook  string
+		accounts []*accountDecl
+		prices   []*priceDecl
 	}
 	providerDecl struct {
 		path     path
@@ -47,6 +50,8 @@ type (
 		account engine.Account
 	}
 	tlsDecl struct{ config *Config }
+	// alertsDecl is [alerts].
+	alertsDecl struct{ file *fileDecl }
 	// priceDecl is a [prices.MODEL].
 	priceDecl struct {
 		model string
@@ -75,12 +80,21 @@ var topSettings = settings[fileDecl]{
 	"services":         tables(addService, serviceSettings),
 	"prices_file":      text(func(f *fileDecl) *string { return &f.config.PricesFile }, notEmpty),
 	"prices":           tables(addPrice, priceSettings),
-	"alerts":           later[fileDecl](nil),
+	"alerts":           nested(func(f *fileDecl) *alertsDecl { return &alertsDecl{f} }, alertSettings),
 }
 
 var tlsSettings = settings[tlsDecl]{
 	"cert": text(func(t *tlsDecl) *string { return &t.config.TLSCert }, notEmpty),
 	"key":  text(func(t *tlsDecl) *string { return &t.config.TLSKey }, notEmpty),
+}
+
+var alertSettings = settings[alertsDecl]{
+	"command": words(func(a *alertsDecl) *[]string { return &a.file.config.Alerts.Command }),
+	"webhook": text(func(a *alertsDecl) *string { return &a.file.webhook }, webhookOrReference),
+	"on":      texts(func(a *alertsDecl) *[]alert.Kind { return &a.file.config.Alerts.On }, alertKind),
+	"quiet":   duration(func(a *alertsDecl) *time.Duration { return &a.file.config.Alerts.Quiet }, 0),
+	"bell":    flag(func(a *alertsDecl) *bool { return &a.file.config.Alerts.Bell }),
+	"title":   flag(func(a *alertsDecl) *bool { return &a.file.config.Alerts.Title }),
 }
 
 // priceSettings are in USD for a million tokens, as price lists are.

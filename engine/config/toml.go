@@ -13,6 +13,8 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"keywheel/engine"
+	"keywheel/engine/alert"
+	"keywheel/engine/child"
 	"keywheel/engine/provider"
 	"keywheel/engine/secret"
 )
@@ -51,6 +53,7 @@ func (l *loader) readTOML() {
 	r.resolveKeys()
 	r.resolveAccounts()
 	r.resolveServices()
+	r.resolveAlerts()
 	l.config.Sources = append(l.config.Sources, fmt.Sprintf("%s, %s from %s",
 		count(len(l.config.Engine.Keys), "key"), count(len(l.config.Engine.Services), "service"), file))
 }
@@ -373,6 +376,41 @@ func (r *resolver) resolveServices() {
 			r.setToken(decl, answers[s.TokenRef])
 		}
 		r.addService(*s, r.inTOML(decl.path))
+	}
+}
+
+// resolveAlerts finds where alerts go. What cannot be reached is warned of: keys
+// are served without it.
+func (r *resolver) resolveAlerts() {
+	a := &r.config.Alerts
+	a.Dir = r.dir
+	where := at(path{"alerts", "command"})
+	switch {
+	case len(a.Command) > 0:
+		if _, err := (child.Place{Dir: a.Dir, LookupEnv: r.LookupEnv}).Find(a.Command[0]); err != nil {
+			r.hint(where, "names a program that is not there: install it, or write its whole path")
+		}
+	case r.has(where.path):
+		r.fail(where, "must name a program, and its arguments")
+	}
+	where = at(path{"alerts", "webhook"})
+	ref := r.decl.webhook
+	switch {
+	case ref == "":
+	case secret.Check(ref) != nil:
+		a.Webhook = secret.New(ref) // the URL itself
+	default:
+		got := r.readOne([]string{ref})[ref]
+		for _, text := range got.warnings {
+			r.hint(where, "%s", text)
+		}
+		if got.err != nil {
+			r.hint(where, "gets no alerts: %v", got.err)
+		} else if wrong := alert.CheckWebhook(got.secret.Reveal()); wrong != "" {
+			r.fail(where, "is read from %s, and %s", secret.Show(ref), wrong)
+		} else {
+			a.Webhook = got.secret
+		}
 	}
 }
 

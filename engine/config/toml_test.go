@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keywheel/engine"
+	"keywheel/engine/alert"
 	"keywheel/engine/provider"
 	"keywheel/engine/quota"
 )
@@ -477,22 +478,54 @@ func FuzzTOML(f *testing.F) {
 	})
 }
 
-// What later versions will do is taken, and it is said that it does nothing yet.
-func TestForLaterVersions(t *testing.T) {
+func TestAlerts(t *testing.T) {
 	t.Parallel()
-	const toml = one + "[alerts]\nx = 1\n"
-	c, err := setup{env: map[string]string{"KEY": fake}, files: map[string]string{"keywheel.toml": toml}}.load(t)
-	if err != nil {
-		t.Fatal(err)
+	const hook = "https://hooks.example.com/T0/hidden"
+	env := map[string]string{"KEY": fake, "HOOK": hook, "PATH": "/usr/bin:/bin", "PLAIN": "http://example.com/hidden"}
+	load := func(alerts string) (*Config, error) {
+		return setup{env: env, files: map[string]string{"keywheel.toml": one + "[alerts]\n" + alerts}}.load(t)
 	}
-	var said []string
-	for _, w := range c.Warnings {
-		if strings.Contains(w.Text, "no effect in this version") {
-			said = append(said, fmt.Sprint(w.Line))
+	c, err := load("")
+	if a := c.Alerts; err != nil || a.Any() || len(a.On) != 5 || a.Quiet != 10*time.Minute {
+		t.Errorf("by default %+v, %v", a, err)
+	}
+	c, err = load("command = [\"sh\", \"-c\", \"-c\"]\nwebhook = \"env:HOOK\"\non = [\"revoked\", \"incident\"]\nquiet = \"1h\"\nbell = true\ntitle = true\n")
+	if err != nil || len(c.Warnings) > 0 {
+		t.Fatal(err, c.Warnings)
+	}
+	if a := c.Alerts; !slices.Equal(a.Command, []string{"sh", "-c", "-c"}) || a.Dir == "" || !a.Webhook.Equal(hook) ||
+		!slices.Equal(a.On, []alert.Kind{alert.Revoked, alert.Incident}) || a.Quiet != time.Hour || !a.Bell || !a.Title || !a.Any() {
+		t.Errorf("alerts %+v", a)
+	}
+	if c, err := load("webhook = \"" + hook + "\"\n"); err != nil || !c.Alerts.Webhook.Equal(hook) {
+		t.Errorf("a URL in the file: %v", err)
+	}
+	for text, want := range map[string]string{
+		"command = [\"no-such-program\"]": "keywheel.toml:7: alerts: command names a program that is not there: install it, or write its whole path",
+		"webhook = \"env:NONE\"":          "keywheel.toml:7: alerts: webhook gets no alerts: env:NONE is not set: export it, or write it into the .env beside the config",
+	} {
+		c, err := load(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
 		}
+		same(t, text, strs(c.Warnings), []string{want})
 	}
-	if got := strings.Join(said, " "); got != "6" {
-		t.Errorf("warned of lines %s\n%v", got, c.Warnings)
+	for text, want := range map[string]string{
+		"command = []":                            "alerts: command must name a program, and its arguments",
+		"command = \"sh x\"":                      "alerts: command must be a list, not a string",
+		"webhook = \"hidden\"":                    `alerts: webhook must be a URL like "https://example.com/hook", or a reference to one like "env:ALERT_URL"`,
+		"webhook = \"http://example.com/hidden\"": "alerts: webhook must begin with https://: plain http is only for this machine",
+		"webhook = \"env:PLAIN\"":                 "alerts: webhook is read from env:PLAIN, and must begin with https://: plain http is only for this machine",
+		"on = [\"revokt\"]":                       `alerts: item 1 of on "revokt" is unknown, did you mean "revoked"?`,
+		"on = [\"revoked\", \"revoked\"]":         `alerts: item 2 of on is "revoked" once more`,
+		"quiet = \"-1m\"":                         "alerts: quiet must be 0s or longer",
+		"comand = []":                             `alerts: unknown setting "comand", did you mean "command"?`,
+	} {
+		_, err := load(text)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
 	}
 }
 

@@ -121,6 +121,9 @@ func Start(o Options) (*Node, error) {
 	n.stop = stop
 	n.tasks.Go(func() { n.follow(ctx) })
 	n.tasks.Go(func() { n.money.run(ctx) })
+	if cfg.Alerts.Any() {
+		n.tasks.Go(func() { alerts(ctx, e, cfg.Alerts) })
+	}
 	n.tasks.Go(func() {
 		if err := n.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			n.served <- err
@@ -196,7 +199,7 @@ func (n *Node) closeControl() {
 }
 
 // levels are the events that are not plain news.
-var levels = map[engine.EventKind]slog.Level{engine.EventHold: slog.LevelWarn, engine.EventDown: slog.LevelError, engine.EventIncident: slog.LevelWarn}
+var levels = map[engine.EventKind]slog.Level{engine.EventHold: slog.LevelWarn, engine.EventDown: slog.LevelError, engine.EventIncident: slog.LevelWarn, engine.EventAlert: slog.LevelWarn}
 
 // follow logs every event and makes the test calls that the engine asks for.
 func (n *Node) follow(ctx context.Context) {

@@ -5,16 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
-)
 
-// passed are the variables a command gets: what password managers need to find
-// their home, their agent and their bus, and nothing that could be a key.
-var passed = []string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR",
-	"XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "DBUS_SESSION_BUS_ADDRESS",
-	"GNUPGHOME", "PASSWORD_STORE_DIR", "SSH_AUTH_SOCK", "SYSTEMROOT", "USERPROFILE", "APPDATA", "LOCALAPPDATA"}
+	"keywheel/engine/child"
+)
 
 const commandTimeout = 10 * time.Second
 
@@ -25,9 +20,9 @@ func readCommand(arg string, o ReadOptions) (string, *Error) {
 	if err != nil {
 		return "", why(err, "close the quote", "cannot be run")
 	}
-	path, err := find(argv[0], o)
-	if err != nil {
-		return "", why(err, "install it, or write its whole path", "cannot be run: there is no such program")
+	program := argv[0]
+	if strings.ContainsAny(program, `/\`) {
+		program = resolve(program, o)
 	}
 	timeout := o.Timeout
 	if timeout <= 0 {
@@ -35,18 +30,12 @@ func readCommand(arg string, o ReadOptions) (string, *Error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, argv[1:]...)
-	cmd.Dir = o.Dir
-	cmd.Env = []string{}
-	for _, name := range passed {
-		if value, ok := o.LookupEnv(name); ok {
-			cmd.Env = append(cmd.Env, name+"="+value)
-		}
+	cmd, err := child.Place{Dir: o.Dir, LookupEnv: o.LookupEnv}.Command(ctx, program, argv[1:]...)
+	if err != nil {
+		return "", why(err, "install it, or write its whole path", "cannot be run: there is no such program")
 	}
 	var out bounded
 	cmd.Stdout = &out
-	cmd.WaitDelay = time.Second
-	alone(cmd)
 	err = cmd.Run()
 	switch exit := (*exec.ExitError)(nil); {
 	case ctx.Err() != nil:
@@ -57,24 +46,6 @@ func readCommand(arg string, o ReadOptions) (string, *Error) {
 		return "", why(err, "run it by hand to see why", "failed")
 	}
 	return out.String(), nil
-}
-
-// find is where a program is. A bare name is looked for in the PATH the command
-// would get, never in the current directory.
-func find(program string, o ReadOptions) (string, error) {
-	if strings.ContainsAny(program, `/\`) {
-		return exec.LookPath(resolve(program, o))
-	}
-	path, _ := o.LookupEnv("PATH")
-	for _, dir := range filepath.SplitList(path) {
-		if !filepath.IsAbs(dir) {
-			continue
-		}
-		if found, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
-			return found, nil
-		}
-	}
-	return "", exec.ErrNotFound
 }
 
 // bounded keeps what is written, up to maxText.
