@@ -110,8 +110,10 @@ type Lease struct {
 	// trials are the holds that this lease puts to the test: the key's and the
 	// account's.
 	trials [2]*hold
-	judged bool
-	over   bool
+	// account is the key's, as it was known when the lease was taken.
+	account *holder
+	judged  bool
+	over    bool
 	// refused is set when the answer says that nothing was used up.
 	refused bool
 	kind    Kind
@@ -165,11 +167,14 @@ type query struct {
 	nano int64
 	// kept is the key whose tokens gather for a large request in front.
 	kept *credential
+	// careful passes over keys that have never served and are being asked for
+	// the first time: should they be dead, one request is enough to find out.
+	careful bool
 }
 
 // can reports whether the member can serve the request now.
 func (q *query) can(m *member) bool {
-	if m.readyAt > q.nano || m.roomAt > q.nano {
+	if m.readyAt > q.nano || m.roomAt > q.nano || q.careful && m.key.cred.proving {
 		return false
 	}
 	if a := m.key.cred.account; a != nil && a.room > q.nano {
@@ -278,6 +283,18 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 
 // try takes a key for the request if one can serve it now.
 func (e *Engine) try(r *Request, now time.Time) *Lease {
+	e.careful = e.proving > 0
+	l := e.tryAny(r, now)
+	if e.careful && l == nil {
+		e.careful = false
+		l = e.tryAny(r, now)
+	}
+	e.careful = false
+	return l
+}
+
+// tryAny is try with the keys that the engine is careful with, or without.
+func (e *Engine) tryAny(r *Request, now time.Time) *Lease {
 	s := r.svc
 	if r.narrowed() {
 		return e.leaseBound(r, s, now)
@@ -321,7 +338,7 @@ func (e *Engine) upperSoon(r *Request, tiers []*tier, now time.Time) bool {
 }
 
 func (e *Engine) query(r *Request, now time.Time) *query {
-	e.q = query{e: e, r: r, now: now, nano: now.UnixNano()}
+	e.q = query{e: e, r: r, now: now, nano: now.UnixNano(), careful: e.careful}
 	if s := r.svc; s != nil && s.gatherer != nil && s.gatherer.r != r {
 		e.q.kept = s.gathers
 	}
@@ -381,10 +398,14 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 	l.gens = gensOf(c, r)
 	r.remember(k, l.gens)
 	l.takeLimits(now)
+	l.account = c.account
 	for _, h := range c.holders() {
 		if h != nil {
 			h.inFlight++
 		}
+	}
+	if c.lastOK.IsZero() {
+		e.prove(c, true)
 	}
 	c.requests++
 	c.rate.Add(1, now)

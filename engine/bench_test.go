@@ -3,7 +3,12 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
+	"time"
+
+	"keywheel/engine/quota"
 )
 
 // BenchmarkRequest chooses, judges and settles one request.
@@ -38,6 +43,81 @@ func BenchmarkRequest(b *testing.B) {
 				l.Judge(ok)
 				l.Close(Usage{Input: 100, Output: 20}, nil)
 			}
+		})
+	}
+}
+
+// BenchmarkLimits is the same with three limits on every key, half of the keys
+// having used theirs up.
+//
+//	go test -bench Limits ./engine
+func BenchmarkLimits(b *testing.B) {
+	for _, keys := range []int{10, 1000} {
+		b.Run(fmt.Sprintf("%d keys", keys), func(b *testing.B) {
+			e := testEngine(b, keys, RoundRobin, func(c *Config) {
+				for i := range c.Keys {
+					amount := 1e12
+					if i%2 == 0 {
+						amount = 1
+					}
+					c.Keys[i].Limits = []quota.Limit{{Unit: quota.Requests, Amount: amount, Window: 24 * time.Hour},
+						{Unit: quota.Tokens, Amount: 1e15, Window: time.Minute}, {Unit: quota.USD, Amount: 1e9, Calendar: "month"}}
+				}
+			})
+			ok := Verdict{Kind: OK, Evidence: Evidence{Status: 200}}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if i == keys {
+					b.ResetTimer() // the small limits are used up by now
+				}
+				r := &Request{Service: "svc", Model: "gpt-4o", Scope: "chat", Repeatable: true, InputTokens: 100}
+				l, err := e.Acquire(context.Background(), r)
+				if err != nil {
+					b.Fatal(err)
+				}
+				l.Judge(ok)
+				l.Close(Usage{Input: 100, Output: 20}, nil)
+			}
+		})
+	}
+}
+
+// BenchmarkWaiting chooses for one service while a thousand requests wait in the
+// line of another: they cost nothing while nothing changes for them.
+//
+//	go test -bench Waiting ./engine
+func BenchmarkWaiting(b *testing.B) {
+	for _, waiting := range []int{0, 1000} {
+		b.Run(fmt.Sprintf("%d waiting", waiting), func(b *testing.B) {
+			e := testEngine(b, 2, RoundRobin, func(c *Config) {
+				c.Services = []Service{{Name: "svc", Keys: []string{"k1"}}, {Name: "other", Keys: []string{"k2"}}}
+			})
+			WithPatience(2*time.Hour, 2*waiting)(e)
+			ctx, leave := context.WithCancel(context.Background())
+			var all sync.WaitGroup
+			first := &Request{Service: "other"}
+			l, err := e.Acquire(ctx, first)
+			if err != nil {
+				b.Fatal(err)
+			}
+			l.Judge(Verdict{Kind: RateLimited, Scope: ScopeKey, RetryAfter: time.Hour})
+			for range waiting {
+				all.Go(func() { _, _ = e.Acquire(ctx, &Request{Service: "other", Repeatable: true}) })
+			}
+			for e.Snapshot().Proxy.Waiting < waiting {
+				runtime.Gosched()
+			}
+			for b.Loop() {
+				r := &Request{Service: "svc", Model: "m", Repeatable: true}
+				l, err := e.Acquire(context.Background(), r)
+				if err != nil {
+					b.Fatal(err)
+				}
+				l.Judge(Verdict{Kind: OK})
+				l.Close(Usage{}, nil)
+			}
+			leave()
+			all.Wait()
 		})
 	}
 }

@@ -41,6 +41,10 @@ type Engine struct {
 	rng       *rand.Rand
 	// sweepAt is when holds that ended by time are next looked for.
 	sweepAt time.Time
+	// proving is how many keys that have never served are being asked; careful
+	// is set while those are passed over.
+	proving int
+	careful bool
 	q       query // the one in use under mu
 	// bindings are the upstream resources whose account is known.
 	bindings bindings
@@ -80,6 +84,7 @@ type credential struct {
 	account     *holder // nil where the account is unknown
 	names       []*key
 	requests    int64
+	proving     bool   // it never served, and is being asked
 	told        string // its account's id, as the provider tells
 	verdicts    Verdicts
 	lastFailure time.Time
@@ -230,6 +235,19 @@ func (e *Engine) account(provider, name string) *holder {
 		e.accounts[id] = &h
 	}
 	return e.accounts[id]
+}
+
+// prove notes that a key which never served is being asked, or is no more.
+func (e *Engine) prove(c *credential, proving bool) {
+	if c.proving == proving {
+		return
+	}
+	c.proving = proving
+	if proving {
+		e.proving++
+	} else {
+		e.proving--
+	}
 }
 
 // all calls f for each of the service's keys, the fallback's too.

@@ -155,10 +155,13 @@ func (l *Lease) outcome(now time.Time) string {
 func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 	l.over = true
 	c := l.key.cred
-	for _, h := range c.holders() {
+	for _, h := range [...]*holder{&c.holder, l.account} {
 		if h != nil {
 			h.inFlight--
 		}
+	}
+	if c.inFlight == 0 {
+		e.prove(c, false)
 	}
 	c.usage.add(u)
 	if u.Unpriced {
@@ -207,6 +210,7 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 	r, c := l.req, l.key.cred
 	if kind == OK {
 		c.lastOK = now
+		e.prove(c, false)
 	}
 	for i, h := range c.holders() {
 		if h == nil {
