@@ -227,7 +227,7 @@ func (l *Lease) settleLimits(u Usage, now time.Time) {
 				b.Settle(-1, now)
 			case b.Unit == quota.USD:
 				b.Settle(u.CostUSD, now)
-			case l.refused:
+			case l.refused || b.HeardOf(l.at):
 			case b.Unit != quota.Requests:
 				b.Settle(used.of(b.Unit)-est.of(b.Unit), now)
 			}

@@ -41,8 +41,11 @@ func (u *upstream) take(n float64, now time.Time) bool {
 
 // told is what the provider's headers say after a request.
 func (u *upstream) told(now time.Time) []quota.Told {
-	t := quota.Told{Unit: quota.Requests, Name: "requests", Window: time.Minute, Amount: u.depth, Remaining: float64(int(u.level)),
-		Reset: time.Duration((u.depth - float64(int(u.level))) / u.rate * float64(time.Second)).Truncate(time.Millisecond)}
+	t := quota.Told{Unit: quota.Requests, Name: "requests", Window: time.Minute, Amount: u.depth, Remaining: math.Max(math.Floor(u.level), 0),
+		Reset: time.Duration((u.depth - math.Floor(u.level)) / u.rate * float64(time.Second)).Truncate(time.Millisecond)}
+	if u.depth > 1000 {
+		t.Unit, t.Name = quota.Tokens, "tokens"
+	}
 	if u.window {
 		t.Amount, t.Reset = u.rate, time.Second-now.Sub(u.at)
 	}
@@ -176,7 +179,10 @@ func (p pool) run(t *testing.T) (s score, e *Engine) {
 				}
 				if p.known == "headers" {
 					v.Told = told
-					v.RetryAfter = told[0].Reset / time.Duration(max(told[0].Amount-told[0].Remaining, 1))
+					v.RetryAfter = told[0].Reset
+					if !p.window {
+						v.RetryAfter /= time.Duration(max(told[0].Amount-told[0].Remaining, 1))
+					}
 				}
 				if l.Judge(v) {
 					continue
@@ -213,7 +219,8 @@ func TestAPoolDeliversWhatItHas(t *testing.T) {
 		{pool{load: 1.1, known: "config", window: true}, 0.98, 0.005},
 		{pool{load: 0.95, known: "headers"}, 0.995, 0.005},
 		{pool{load: 1.1, known: "headers"}, 0.985, 0.005},
-		{pool{load: 1.1, known: "headers", window: true}, 0.97, 0.02},
+		{pool{load: 1.1, known: "headers", window: true}, 0.97, 0.005},
+		{pool{load: 1.1, known: "headers", tokens: true}, 0.97, 0.02},
 		{pool{load: 0.95, from: 25 * time.Second}, 0.98, 0.02},
 		{pool{load: 1.1, from: 25 * time.Second}, 0.98, 0.02},
 		{pool{load: 1.1, window: true, from: 25 * time.Second}, 0.965, 0.02},

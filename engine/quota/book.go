@@ -97,6 +97,7 @@ func (b *Book) Take(n float64, now time.Time) {
 	b.Settle(n, now)
 	b.pending += n
 	b.takes++
+	b.note(n, now)
 }
 
 // Answered says that the provider has answered a request that took n.

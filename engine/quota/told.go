@@ -23,6 +23,8 @@ type hearsay struct {
 	last, lastEnd time.Time
 	lastLeft      float64
 	lastReset     time.Duration
+	out           [32]noted
+	outs          int
 	// slowest and fastest bound the rate at which the limit refills: each
 	// telling of what is missing and how long until it is whole bounds it.
 	slowest, fastest float64
@@ -110,11 +112,11 @@ func (b *Book) Hear(t Told, sent, now time.Time) {
 			if t.Remaining > 0 {
 				low = min(low, missing)
 			}
-			high = low + b.pending
 		}
-		if took >= prompt {
-			low -= c.rate * took.Seconds()
-		}
+		// It may have been stamped when the request came in: then it knows
+		// nothing of what came back since, nor of what was taken.
+		then := low - c.rate*took.Seconds() + b.takenAfter(sent)
+		low, high = min(low, then), max(low, then)+b.pending
 	case *window:
 		if t.Reset > 0 && !now.Before(sent.Add(t.Reset)) {
 			return // it tells of a window that is over by now
@@ -132,13 +134,45 @@ func (b *Book) Hear(t Told, sent, now time.Time) {
 	}
 }
 
+// noted is a request that went out.
+type noted struct {
+	at time.Time
+	n  float64
+}
+
+// note remembers what went out last, for [Book.Hear].
+func (b *Book) note(n float64, now time.Time) {
+	if b.Source == Header {
+		b.out[b.outs%len(b.out)] = noted{now, n}
+		b.outs++
+	}
+}
+
+// takenAfter is what has gone out since a moment, as far as is remembered.
+func (b *Book) takenAfter(sent time.Time) (sum float64) {
+	for _, o := range b.out[:min(b.outs, len(b.out))] {
+		if o.at.After(sent) {
+			sum += o.n
+		}
+	}
+	return sum
+}
+
+// HeardOf reports whether an answer has told how the limit stood after a request
+// that left at sent.
+func (b *Book) HeardOf(sent time.Time) bool { return b.Source == Header && !b.heard.Before(sent) }
+
 // overtaken reports whether the telling is older than the last one, though its
 // request may have left no earlier: of answers that come together, the one that
 // tells of more missing was made last.
 func (b *Book) overtaken(t Told, now time.Time) bool {
 	end := now.Add(t.Reset)
 	again := now.Sub(b.last) > prompt || b.lastReset > 0 && t.Reset > 0 && end.Sub(b.lastEnd) > t.Reset/2
-	if !again && t.Remaining > b.lastLeft+1+b.PerSecond()*now.Sub(b.last).Seconds() {
+	back := 0.0
+	if c, ok := b.counter.(*bucket); ok {
+		back = 1 + c.rate*now.Sub(b.last).Seconds()
+	}
+	if !again && t.Remaining > b.lastLeft+back {
 		return true
 	}
 	b.last, b.lastLeft, b.lastEnd, b.lastReset = now, t.Remaining, end, t.Reset
@@ -174,6 +208,7 @@ func (b *Book) window(t Told, missing float64, now time.Time) {
 	}
 	c, ok := b.counter.(*bucket)
 	if !ok {
+		b.describe()
 		return
 	}
 	if t.Remaining == 0 {
