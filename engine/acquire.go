@@ -404,7 +404,7 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 			h.inFlight++
 		}
 	}
-	if c.lastOK.IsZero() {
+	if !c.proven {
 		e.prove(c, true)
 	}
 	c.requests++

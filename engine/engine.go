@@ -84,7 +84,8 @@ type credential struct {
 	account     *holder // nil where the account is unknown
 	names       []*key
 	requests    int64
-	proving     bool   // it never served, and is being asked
+	proven      bool   // it has served
+	proving     bool   // it has not, and is being asked
 	told        string // its account's id, as the provider tells
 	verdicts    Verdicts
 	lastFailure time.Time

@@ -210,6 +210,7 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 	r, c := l.req, l.key.cred
 	if kind == OK {
 		c.lastOK = now
+		c.proven = true
 		e.prove(c, false)
 	}
 	for i, h := range c.holders() {

@@ -561,3 +561,41 @@ func TestABusyModelRestsOnAllKeys(t *testing.T) {
 		}
 	})
 }
+
+// TestADeadKeyCostsOneCall asks for two fresh keys many at a time, one of which
+// the provider rejects.
+func TestADeadKeyCostsOneCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 2, RoundRobin)
+		for _, c := range e.creds {
+			c.proven = false
+		}
+		var leases []*Lease
+		for range 10 {
+			leases = append(leases, acquire(t, e, request()))
+		}
+		calls := map[string]int{}
+		for _, l := range leases {
+			calls[l.Key().Name]++
+		}
+		if calls["k1"] == 0 || calls["k2"] == 0 {
+			t.Errorf("while nothing is known both serve what must go out: %v", calls)
+		}
+		for _, l := range leases {
+			if l.Key().Name == "k2" {
+				l.Judge(ok)
+				l.Close(Usage{}, nil)
+			}
+		}
+		first := acquire(t, e, request())
+		if first.Key().Name != "k2" {
+			t.Errorf("the key that never served is asked by a request already, and %s is asked again", first.Key().Name)
+		}
+		for range 10 {
+			if got := acquire(t, e, request()).Key().Name; got != "k2" {
+				t.Errorf("%s served; k1 has not answered yet", got)
+			}
+		}
+	})
+}
