@@ -80,8 +80,10 @@ func (f *flags) nothingRuns(err error) bool {
 // the configuration cannot be read, the only one that there is.
 func (f *flags) journalPath() (string, error) {
 	var path string
-	cfg, err := f.load()
-	if err == nil {
+	// What is wrong with a configuration, a secret that is not set here for
+	// one, does not matter to the past.
+	cfg, err := config.Load(config.Options{Path: f.config, Listen: f.listen})
+	if cfg != nil {
 		_, port, _ := net.SplitHostPort(cfg.Listen)
 		if path, err = node.JournalPath(cfg, os.LookupEnv, port); err == nil {
 			if _, statErr := os.Stat(path); statErr == nil || f.config != "" || cfg.Journal != "" {
