@@ -50,8 +50,10 @@ type Request struct {
 	more     []attempt
 	faults   int
 	rotation *Rotation
-	over     bool
-	bound    bound
+	// rotationSeq is the number of the event that told the rotation.
+	rotationSeq uint64
+	over        bool
+	bound       bound
 	// For its record: how long it stood in line, and after how long its answer
 	// began.
 	waited, head time.Duration
@@ -241,6 +243,14 @@ func (c *credential) partHold(model, scope string, now time.Time) *hold {
 	return nil
 }
 
+// mark notes that the credential changed, and its account with it.
+func (c *credential) mark() {
+	c.changed = true
+	if c.account != nil {
+		c.account.changed = true
+	}
+}
+
 // holders are the credential itself and its account, nil if that is unknown.
 func (c *credential) holders() [2]*holder { return [2]*holder{&c.holder, c.account} }
 
@@ -408,6 +418,7 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 		e.prove(c, true)
 	}
 	c.requests++
+	c.mark()
 	c.rate.Add(1, now)
 	c.series.add(1, now)
 	if r.rotation != nil {
@@ -427,6 +438,7 @@ func (e *Engine) begin(r *Request, s *service, now time.Time) {
 	s.asked(r.Model, r.Scope)
 	s.inFlight++
 	s.requests++
+	s.changed = true
 	s.rate.Add(1, now)
 	s.series.add(1, now)
 	e.inFlight++
@@ -438,6 +450,7 @@ func (e *Engine) begin(r *Request, s *service, now time.Time) {
 func (e *Engine) refuse(r *Request, now time.Time) *NoKeyError {
 	none := e.noKey(r, now)
 	r.svc.refused++
+	r.svc.changed = true
 	if r.rotation != nil {
 		e.rotated(r, nil, now)
 	}
@@ -453,6 +466,7 @@ func (e *Engine) end(r *Request, now time.Time, kind Kind, outcome string) {
 	}
 	r.over = true
 	r.svc.inFlight--
+	r.svc.changed = true
 	e.inFlight--
 	failed := 0
 	for i := range r.attempts {
@@ -470,6 +484,7 @@ func (e *Engine) end(r *Request, now time.Time, kind Kind, outcome string) {
 	}
 	if r.rotation != nil && r.rotation.Outcome == "" {
 		r.rotation.Outcome = outcome
+		e.log.amend(r.rotationSeq)
 	}
 	e.recordRequest(r, now, kind, outcome)
 }
@@ -613,10 +628,12 @@ func host(base string) string {
 
 // Usage is what one request used, as far as the provider told.
 type Usage struct {
-	Input, Output, Cached int64
-	CostUSD               float64
+	Input   int64   `json:"input_tokens"`
+	Output  int64   `json:"output_tokens"`
+	Cached  int64   `json:"cached_tokens"`
+	CostUSD float64 `json:"cost_usd"`
 	// Unpriced is set where something was used and nobody knows its price.
-	Unpriced bool
+	Unpriced bool `json:"unpriced,omitempty"`
 }
 
 func (u *Usage) add(v Usage) {

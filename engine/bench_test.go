@@ -121,3 +121,19 @@ func BenchmarkWaiting(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkChanged tells what has changed when every one of 1000 keys has.
+//
+//	go test -bench Changed ./engine
+func BenchmarkChanged(b *testing.B) {
+	e := testEngine(b, 1000, RoundRobin)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, c := range e.creds {
+			c.mark()
+		}
+		if n := len(e.Changed().Credentials); n != 1000 {
+			b.Fatal(n)
+		}
+	}
+}

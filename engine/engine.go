@@ -37,8 +37,13 @@ type Engine struct {
 	incidents map[string]*incident
 	log       eventLog
 	traffic   trafficLog
-	undo      []memento
-	rng       *rand.Rand
+	undo      []Deed
+	// actions is the number of the operator's last action; memory is what an
+	// earlier engine knew, nil once it has been taken up.
+	actions int64
+	memory  *Memory
+	used    func(Used)
+	rng     *rand.Rand
 	// sweepAt is when holds that ended by time are next looked for.
 	sweepAt time.Time
 	// proving is how many keys that have never served are being asked; careful
@@ -66,6 +71,8 @@ type key struct {
 	disabled *hold
 	draining bool
 	places   []place
+	// changed marks what [Engine.Changed] tells next.
+	changed bool
 }
 
 // place is where a key stands in a service.
@@ -118,6 +125,8 @@ type service struct {
 	// of failures makes one rotation.
 	rotatedFor *hold
 	last       *Rotation
+	// changed marks what [Engine.Changed] tells next.
+	changed bool
 
 	line
 	inFlight           int
@@ -215,12 +224,19 @@ func New(cfg Config, options ...Option) (*Engine, error) {
 		e.services = append(e.services, s)
 		e.svcBy[s.Name] = s
 	}
+	if e.memory != nil {
+		e.restore(e.memory, now)
+		e.memory = nil
+	}
 	for _, k := range e.keys {
 		e.ready(k, now)
 	}
 	for _, s := range e.services {
 		s.usable = s.countUsable(now)
-		if s.usable == 0 {
+		switch {
+		case s.usable > 0:
+			s.downSince = time.Time{}
+		case s.downSince.IsZero():
 			s.downSince = now
 		}
 	}
@@ -354,6 +370,7 @@ func (e *Engine) touched(h *holder, now time.Time) {
 
 // readyAll is ready for each key of the holder.
 func (e *Engine) readyAll(h *holder, now time.Time) {
+	h.changed = true
 	for _, k := range e.keys {
 		if &k.cred.holder == h || k.cred.account == h {
 			e.ready(k, now)
@@ -369,14 +386,14 @@ func (e *Engine) checkHealth(now time.Time) {
 		switch {
 		case s.Planned || len(s.tiers) == 0:
 		case s.usable == 0 && was > 0:
-			s.downSince, s.refused = now, 0
+			s.downSince, s.refused, s.changed = now, 0, true
 			e.emit(Event{At: now, Kind: EventDown, Service: s.Name, Text: "down: no key can serve"})
 		case s.usable > 0 && was == 0:
 			text := fmt.Sprintf("back: %d of %d keys usable", s.usable, s.size())
 			if !s.downSince.IsZero() {
 				text = fmt.Sprintf("back after %s: %d of %d keys usable", clock(now.Sub(s.downSince)), s.usable, s.size())
 			}
-			s.downSince = time.Time{}
+			s.downSince, s.changed = time.Time{}, true
 			e.emit(Event{At: now, Kind: EventUp, Service: s.Name, State: Active, Text: text})
 		}
 	}
@@ -397,6 +414,7 @@ func (e *Engine) ended(k *key, s *slot, part string, now time.Time) bool {
 	}
 	s.gen++
 	s.hold = nil
+	k.cred.mark()
 	if held := now.Sub(h.since); held >= 2*time.Second {
 		text := fmt.Sprintf("recovered after %s", clock(held))
 		if part != "" {
@@ -418,6 +436,7 @@ func (e *Engine) sweep(now time.Time) {
 	for _, k := range e.keys {
 		if k.disabled.over(now) {
 			k.disabled = nil
+			k.changed = true
 			changed = true
 			e.emit(Event{At: now, Kind: EventRecovered, Key: k.Name, State: Active, Text: "enabled again: its time disabled is over"})
 		}
@@ -440,6 +459,7 @@ func (e *Engine) sweep(now time.Time) {
 			e.emit(Event{At: now, Kind: EventOperator, Service: s.Name, Key: s.pin.key.Name, State: Active, By: "engine",
 				Text: fmt.Sprintf("pin to %s is over", s.pin.key.Name)})
 			s.pin = nil
+			s.changed = true
 		}
 	}
 	if changed {

@@ -10,9 +10,33 @@ const maxEvents = 2000
 
 // eventLog is a ring of the last events.
 type eventLog struct {
-	ring    []Event
-	seq     uint64
-	changed chan struct{} // closed and made anew with each event
+	ring []Event
+	// seq is the newest event's number, begin that before the first's which was
+	// ever in the ring.
+	seq, begin uint64
+	changed    chan struct{} // closed and made anew with each event
+	// saved is up to which event somebody took them to keep them; amended are
+	// events, told already, of which more is known by now.
+	saved   uint64
+	amended []uint64
+}
+
+// place is where an event of the ring stands.
+func (l *eventLog) place(seq uint64) int { return int((seq - l.begin - 1) % maxEvents) }
+
+// at is the event with a number, nil if it is not in the ring.
+func (l *eventLog) at(seq uint64) *Event {
+	if seq > l.seq || seq+uint64(len(l.ring)) <= l.seq {
+		return nil
+	}
+	return &l.ring[l.place(seq)]
+}
+
+// amend notes that more is known of an event.
+func (l *eventLog) amend(seq uint64) {
+	if seq > 0 && len(l.amended) < maxEvents {
+		l.amended = append(l.amended, seq)
+	}
 }
 
 func (e *Engine) emit(ev Event) {
@@ -25,7 +49,7 @@ func (e *Engine) emit(ev Event) {
 	if len(l.ring) < maxEvents {
 		l.ring = append(l.ring, ev)
 	} else {
-		l.ring[(l.seq-1)%maxEvents] = ev
+		l.ring[l.place(l.seq)] = ev
 	}
 	close(l.changed)
 	l.changed = make(chan struct{})
@@ -57,7 +81,7 @@ func (e *Engine) events(after uint64) []Event {
 	first := max(after+1, l.seq-uint64(len(l.ring))+1)
 	list := make([]Event, 0, l.seq-first+1)
 	for seq := first; seq <= l.seq; seq++ {
-		ev := l.ring[(seq-1)%maxEvents]
+		ev := l.ring[l.place(seq)]
 		ev.Rotation = e.told(ev.Rotation, now)
 		list = append(list, ev)
 	}

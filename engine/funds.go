@@ -70,7 +70,7 @@ func (e *Engine) Funded(name string, f Funds) {
 		return
 	}
 	before, known := p.funds, p.known
-	p.funds, p.known = f, true
+	p.funds, p.known, h.changed = f, true, true
 	h.balance(f, now)
 	held := h.all.hold
 	switch {

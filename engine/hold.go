@@ -120,6 +120,8 @@ type holder struct {
 	// told, and how many keys share it.
 	name, told string
 	keys       int
+	// changed marks what [Engine.Changed] tells next.
+	changed bool
 	// accepted and tokens are what succeeded in the last seconds.
 	accepted, tokens quota.Meter
 }

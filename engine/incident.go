@@ -82,6 +82,7 @@ func (e *Engine) upstreamFault(l *Lease, v Verdict, now time.Time) {
 		}
 		if s := &k.cred.all; s.hold == nil {
 			s.forget()
+			k.cred.changed = true
 		}
 	}
 	e.emit(Event{At: now, Kind: EventIncident, Key: provider, State: Failing,
@@ -105,6 +106,7 @@ func (e *Engine) backOff(l *Lease, v Verdict, now time.Time) {
 		}
 		s := c.at(v.Model)
 		s.climbs++
+		c.changed = true
 		if s.hold != nil && s.hold.until.After(now.Add(pause)) {
 			continue
 		}

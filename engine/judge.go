@@ -35,6 +35,13 @@ const (
 // [Lease.Close] ends the lease. Only the first call counts.
 func (l *Lease) Judge(v Verdict) (again bool) {
 	now := time.Now()
+	if again = l.judge(v, now); again {
+		l.tellUsed(l.kind, Usage{}, now)
+	}
+	return again
+}
+
+func (l *Lease) judge(v Verdict, now time.Time) (again bool) {
 	e := l.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -46,6 +53,7 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 		e.learnAccount(l.key, v.Account, now)
 	}
 	l.answered(&v, now)
+	l.key.cred.mark()
 	e.counted(l.key.cred, now)
 	r, c := l.req, l.key.cred
 	if len(r.Bound) > 0 {
@@ -106,16 +114,23 @@ func (l *Lease) Judge(v Verdict) (again bool) {
 // It also ends the request. Only the first call counts.
 func (l *Lease) Close(u Usage, err error) {
 	now := time.Now()
+	if kind, first := l.close(u, err, now); first {
+		l.tellUsed(kind, u, now)
+	}
+}
+
+func (l *Lease) close(u Usage, err error, now time.Time) (kind Kind, first bool) {
 	e := l.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if l.over {
-		return
+		return l.kind, false
 	}
 	r, c := l.req, l.key.cred
 	e.endTrials(l, now)
 	e.release(l, u, now)
-	kind, outcome := l.kind, ""
+	kind = l.kind
+	outcome := ""
 	switch {
 	case errors.Is(err, ErrClientLeft):
 		kind, outcome = ClientError, clientLeft
@@ -140,6 +155,7 @@ func (l *Lease) Close(u Usage, err error) {
 	}
 	e.end(r, now, kind, outcome)
 	e.traffic.used(u)
+	return kind, true
 }
 
 func (l *Lease) outcome(now time.Time) string {
@@ -163,6 +179,7 @@ func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 	if c.inFlight == 0 {
 		e.prove(c, false)
 	}
+	c.mark()
 	c.usage.add(u)
 	if u.Unpriced {
 		c.unpriced++
@@ -257,6 +274,7 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 // request. Five within a minute make it failing.
 func (e *Engine) strike(l *Lease, a *attempt, now time.Time) {
 	c := a.key.cred
+	c.changed = true
 	if a.gens[0][0] != c.all.gen || e.inIncident(c) || !c.all.strike(now) {
 		return
 	}
@@ -351,8 +369,13 @@ func (e *Engine) invalidKey(l *Lease, v Verdict, now time.Time) {
 	}
 	e.reject(l, v, h, "", hd, now)
 	if hd.confirming {
-		e.emit(Event{At: now, Kind: EventProbe, Key: l.key.Name, State: hd.state, Text: "asking the provider whether the key is still valid"})
+		e.askProbe(l.key, hd, now)
 	}
+}
+
+// askProbe asks for a test call of a key.
+func (e *Engine) askProbe(k *key, hd *hold, now time.Time) {
+	e.emit(Event{At: now, Kind: EventProbe, Key: k.Name, State: hd.state, Text: "asking the provider whether the key is still valid"})
 }
 
 // rejected counts a rejection of a key whose request another key then served:
@@ -363,6 +386,7 @@ func (e *Engine) rejected(l *Lease, a *attempt, now time.Time) {
 	if h == nil || h.verdict != InvalidKey || h.state == Revoked {
 		return
 	}
+	c.changed = true
 	if c.all.invalids++; c.all.invalids < 3 {
 		return
 	}
@@ -396,6 +420,7 @@ func (e *Engine) Tested(name string, v Verdict) {
 	case UpstreamFault, ClientError:
 		// It tells nothing of the key: three rejections in a row decide.
 		old.why = "rejected, and the test call tells nothing: " + causeOf(v)
+		h.changed = true
 		return
 	case QuotaExhausted:
 		e.place(k, h, "", &hold{state: Exhausted, verdict: QuotaExhausted, since: now, by: "engine", evidence: v.Evidence, rule: v.Rule,

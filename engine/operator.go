@@ -53,12 +53,18 @@ func init() {
 // Do carries out what an operator asks. The error says what is wrong with the
 // action, in words for its author; nothing has changed then.
 func (e *Engine) Do(a Action) (Result, error) {
+	r, _, err := e.Act(a)
+	return r, err
+}
+
+// Act is [Engine.Do] for the one who keeps what was done.
+func (e *Engine) Act(a Action) (Result, Deed, error) {
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	op, ok := operations[a.Verb]
 	if !ok {
-		return Result{}, fmt.Errorf("there is no action %q", a.Verb)
+		return Result{}, Deed{}, fmt.Errorf("there is no action %q", a.Verb)
 	}
 	if a.By == "" {
 		a.By = "operator"
@@ -68,34 +74,43 @@ func (e *Engine) Do(a Action) (Result, error) {
 	var s *service
 	if a.Service != "" {
 		if s = e.svcBy[a.Service]; s == nil {
-			return Result{}, &NotFoundError{"service", a.Service, nearest(a.Service, e.svcBy)}
+			return Result{}, Deed{}, &NotFoundError{"service", a.Service, nearest(a.Service, e.svcBy)}
 		}
 	}
 	if a.Key != "" {
 		if k = e.keyBy[a.Key]; k == nil {
-			return Result{}, &NotFoundError{"key", a.Key, nearest(a.Key, e.keyBy)}
+			return Result{}, Deed{}, &NotFoundError{"key", a.Key, nearest(a.Key, e.keyBy)}
 		}
 	}
 	switch {
 	case op.key && op.service && k == nil && s == nil:
-		return Result{}, fmt.Errorf("%s needs a key or a service", a.Verb)
+		return Result{}, Deed{}, fmt.Errorf("%s needs a key or a service", a.Verb)
 	case op.key && !op.service && k == nil:
-		return Result{}, fmt.Errorf("%s needs a key", a.Verb)
+		return Result{}, Deed{}, fmt.Errorf("%s needs a key", a.Verb)
 	case op.service && !op.key && s == nil:
-		return Result{}, fmt.Errorf("%s needs a service", a.Verb)
+		return Result{}, Deed{}, fmt.Errorf("%s needs a service", a.Verb)
 	case a.ForS < 0 || a.ForS > (10*365*24*time.Hour).Seconds():
-		return Result{}, fmt.Errorf("%s: a duration must be above 0 and under ten years", a.Verb)
+		return Result{}, Deed{}, fmt.Errorf("%s: a duration must be above 0 and under ten years", a.Verb)
 	}
 	a.Reason = clean(a.Reason)
-	m := e.remember(a, k, s, now)
-	text, err := op.run(e, a, k, s, now)
-	if err != nil {
-		return Result{}, err
+	d := Deed{At: now, Action: a}
+	if a.Verb == VerbUndo {
+		if n := len(e.undo); n > 0 {
+			d.Undoes = e.undo[n-1].ID
+		}
+	} else {
+		d.Undo = e.remember(a, k, s, now)
 	}
-	if a.Verb != VerbUndo {
-		m.text = text
-		m.leave()
-		e.undo = append(e.undo, m)
+	text, err := op.run(e, a, k, s, now)
+	e.touch(k, s)
+	if err != nil {
+		return Result{}, Deed{}, err
+	}
+	e.actions++
+	d.ID, d.Text = e.actions, text
+	if d.Undo != nil {
+		e.narrow(d.Undo)
+		e.undo = append(e.undo, d)
 		if len(e.undo) > undoDepth {
 			e.undo = slices.Delete(e.undo, 0, 1)
 		}
@@ -109,7 +124,21 @@ func (e *Engine) Do(a Action) (Result, error) {
 	}
 	e.emit(ev)
 	e.dispatch(now)
-	return Result{Text: text, Undoable: a.Verb != VerbUndo}, nil
+	return Result{Text: text, Undoable: a.Verb != VerbUndo}, d, nil
+}
+
+// touch marks all that an action may have changed.
+func (e *Engine) touch(k *key, s *service) {
+	if k != nil {
+		k.changed = true
+		k.cred.mark()
+	}
+	if s != nil {
+		s.changed = true
+		for _, c := range credentials(nil, s) {
+			c.mark()
+		}
+	}
 }
 
 func (e *Engine) opRotate(a Action, to *key, s *service, now time.Time) (string, error) {

@@ -48,6 +48,7 @@ func (e *Engine) rotate(r *Request, from *key, h *hold, v Verdict, now time.Time
 	r.svc.rotatedFor = h
 	if r.rotation != nil {
 		r.rotation.Outcome = from.Name + " could not serve it either: " + h.why
+		e.log.amend(r.rotationSeq)
 	}
 	r.rotation = &Rotation{At: now, Service: r.svc.Name, From: from.Name, Cause: h.why, Verdict: v.Kind, Rule: v.Rule,
 		Evidence: h.evidence, By: "engine"}
@@ -107,7 +108,7 @@ func (e *Engine) changedTier(r *Request, s *service, tier int, to *key, now time
 	rot := &Rotation{At: now, Service: s.Name, From: from.Name, To: to.Name, Cause: cause, Rule: "fallback keys serve only when no key above can",
 		By: "engine", Candidates: e.candidates(r, from.Name, to, now)}
 	r.rotation = rot
-	e.record(s, rot, from.Name+" → "+to.Name+"  "+cause, now)
+	r.rotationSeq = e.record(s, rot, from.Name+" → "+to.Name+"  "+cause, now)
 }
 
 // rotated ends the request's rotation: to is the key that followed, nil if none
@@ -123,18 +124,20 @@ func (e *Engine) rotated(r *Request, to *key, now time.Time) {
 		rot.To = to.Name
 		text = rot.From + " → " + rot.To
 	}
-	e.record(r.svc, rot, text+"  "+rot.Cause, now)
+	r.rotationSeq = e.record(r.svc, rot, text+"  "+rot.Cause, now)
 }
 
-// record counts a rotation and puts it on the timeline.
-func (e *Engine) record(s *service, rot *Rotation, text string, now time.Time) {
+// record counts a rotation and puts it on the timeline: its event's number.
+func (e *Engine) record(s *service, rot *Rotation, text string, now time.Time) (seq uint64) {
 	s.rotations++
 	s.last = rot
+	s.changed = true
 	state := Active
 	if k := e.keyBy[rot.From]; k != nil {
 		state, _ = k.state(now)
 	}
 	e.emit(Event{At: now, Kind: EventRotation, Service: s.Name, Key: rot.From, State: state, By: rot.By, Text: text, Rotation: rot})
+	return e.log.seq
 }
 
 // candidates says of each other key of the service why it was chosen or passed

@@ -15,6 +15,8 @@ type Snapshot struct {
 	Incidents []Incident      `json:"incidents"`
 	// LastSeq is the sequence number of the newest event.
 	LastSeq uint64 `json:"last_seq"`
+	// Journal is how what must survive is kept; nil where it is not.
+	Journal *JournalStatus `json:"journal"`
 	// You is what your own actions are called, where they came over the socket.
 	You string `json:"you,omitempty"`
 	// Undo names the action that undo would take back; "" if none.
@@ -357,4 +359,7 @@ type Result struct {
 	Text string `json:"text"`
 	// Undoable is whether undo takes it back.
 	Undoable bool `json:"undoable"`
+	// Unsaved says why it is not on disk yet: it stands, but a keywheel that
+	// ended now would forget it. "" if it is, or if nothing is kept.
+	Unsaved string `json:"unsaved,omitempty"`
 }

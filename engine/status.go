@@ -16,7 +16,7 @@ func (e *Engine) Snapshot() Snapshot {
 			Absorbed: e.absorbed, PerS: e.rate.PerSecond(now), P95MS: e.latency.p95()},
 		Services: make([]ServiceStatus, 0, len(e.services)), Keys: make([]KeyStatus, 0, len(e.keys)), Incidents: []Incident{}}
 	if n := len(e.undo); n > 0 {
-		snap.Undo = e.undo[n-1].text
+		snap.Undo = e.undo[n-1].Text
 	}
 	uses := map[*key][]string{}
 	for _, s := range e.services {

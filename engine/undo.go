@@ -8,82 +8,45 @@ import (
 	"keywheel/engine/quota"
 )
 
-// memento is how things stood before an action, as far as the action may
-// change them.
-type memento struct {
-	action   Action
-	text     string
-	keys     []keyMemento
-	creds    []credMemento
-	holders  []holderMemento
-	services []serviceMemento
+// Deed is an operator's action that was carried out, as it is kept.
+type Deed struct {
+	// ID rises with every action.
+	ID int64     `json:"id"`
+	At time.Time `json:"at"`
+	Action
+	// Text is what it did, in one line.
+	Text string `json:"text"`
+	// Undo is what takes it back; nil if nothing does.
+	Undo *Memento `json:"undo,omitempty"`
+	// Undoes is the deed that this one took back; 0 is none.
+	Undoes int64 `json:"undoes,omitempty"`
 }
 
-type keyMemento struct {
-	key      *key
-	disabled *hold
-	draining bool
-}
-
-type credMemento struct {
-	cred        *credential
-	verdicts    Verdicts
-	requests    int64
-	usage       Usage
-	lastFailure time.Time
-	books       []bookMemento
-}
-
-type holderMemento struct {
-	holder *holder
-	holds  map[string]*hold
-	// left are the generations as the action left them: what has changed since
-	// is newer than what undo knows.
-	left map[string]uint64
-}
-
-// leave notes how the action left what it may have changed.
-func (m *memento) leave() {
-	for i := range m.holders {
-		hm := &m.holders[i]
-		hm.left = map[string]uint64{}
-		for part := range hm.holds {
-			hm.left[part] = genOf(hm.holder.slot(part))
-		}
-	}
-}
-
-type serviceMemento struct {
-	service            *service
-	pin                *pin
-	inUse              *key
-	next               []int
-	passes             [][]float64
-	last               *Rotation
-	verdicts           Verdicts
-	requests, failures int64
-	rotations, refused int64
-	books              []bookMemento
+// Memento is how things stood before an action, as far as the action changed
+// them. It names what it is about, so that it outlives the engine.
+type Memento struct {
+	Key         *KeyMemory         `json:"key,omitempty"`
+	Service     *ServiceMemory     `json:"service,omitempty"`
+	Credentials []CredentialMemory `json:"credentials,omitempty"`
+	Accounts    []AccountMemory    `json:"accounts,omitempty"`
 }
 
 // remember takes down what the action may change.
-func (e *Engine) remember(a Action, k *key, s *service, now time.Time) memento {
-	m := memento{action: a}
+func (e *Engine) remember(a Action, k *key, s *service, now time.Time) *Memento {
+	m := &Memento{}
 	if s != nil {
-		sm := serviceMemento{service: s, pin: s.pin, inUse: s.inUse, last: s.last, verdicts: s.verdicts, requests: s.requests,
-			failures: s.failures, rotations: s.rotations, refused: s.refused, books: copyBooks(s.books, now)}
-		for _, t := range s.tiers {
-			sm.next = append(sm.next, t.next)
-			passes := make([]float64, len(t.members))
-			for i, mb := range t.members {
-				passes[i] = mb.pass
+		sm := s.memory(now)
+		for i, t := range s.tiers {
+			sm.Tiers[i].Passes = map[string]float64{}
+			for _, mb := range t.members {
+				sm.Tiers[i].Passes[mb.key.Name] = mb.pass - t.floor
 			}
-			sm.passes = append(sm.passes, passes)
 		}
-		m.services = append(m.services, sm)
+		m.Service = &sm
 	}
 	if k != nil {
-		m.keys = append(m.keys, keyMemento{k, k.disabled, k.draining})
+		km := k.memory()
+		m.Key = &km
 	}
 	switch a.Verb {
 	case VerbFail, VerbLift, VerbReset:
@@ -91,35 +54,52 @@ func (e *Engine) remember(a Action, k *key, s *service, now time.Time) memento {
 		return m
 	}
 	for _, c := range credentials(k, s) {
-		m.creds = append(m.creds, credMemento{c, c.verdicts, c.requests, c.usage, c.lastFailure, copyBooks(c.books, now)})
-		for _, h := range c.holders() {
-			if h == nil || slices.ContainsFunc(m.holders, func(hm holderMemento) bool { return hm.holder == h }) {
-				continue
+		m.Credentials = append(m.Credentials, c.memory(now))
+		for id, h := range e.accounts {
+			if h == c.account && !slices.ContainsFunc(m.Accounts, func(am AccountMemory) bool { return am.ID == id }) {
+				m.Accounts = append(m.Accounts, AccountMemory{ID: id, HolderMemory: h.memory(now)})
 			}
-			hm := holderMemento{holder: h, holds: map[string]*hold{"": h.all.hold}}
-			for part, sl := range h.parts {
-				hm.holds[part] = sl.hold
-			}
-			m.holders = append(m.holders, hm)
 		}
 	}
 	return m
 }
 
-// bookMemento is how much of a book was used.
-type bookMemento struct {
-	book *book
-	used float64
-}
-
-func copyBooks(books []*book, now time.Time) []bookMemento {
-	list := make([]bookMemento, 0, len(books))
-	for _, b := range books {
-		if b.Unit != quota.Concurrent {
-			list = append(list, bookMemento{b, b.Taken(now)})
+// narrow keeps of the slots those that the action changed, with the generations
+// as it left them: what changes after that is newer than what undo knows.
+func (e *Engine) narrow(m *Memento) {
+	keep := func(h *holder, hm *HolderMemory) {
+		if h == nil {
+			hm.Slots = nil
+			return
+		}
+		hm.Slots = slices.DeleteFunc(hm.Slots, func(sm SlotMemory) bool { return genOf(h.slot(sm.Part)) == sm.Gen })
+		for i := range hm.Slots {
+			hm.Slots[i].Gen = genOf(h.slot(hm.Slots[i].Part))
 		}
 	}
-	return list
+	for i := range m.Credentials {
+		keep(e.holderOf(m.Credentials[i].Fingerprint), &m.Credentials[i].HolderMemory)
+	}
+	for i := range m.Accounts {
+		keep(e.accounts[m.Accounts[i].ID], &m.Accounts[i].HolderMemory)
+	}
+}
+
+// credential finds a credential, nil if no key has it any more.
+func (e *Engine) credential(fingerprint string) *credential {
+	for _, c := range e.creds {
+		if c.fingerprint == fingerprint && fingerprint != "" {
+			return c
+		}
+	}
+	return nil
+}
+
+func (e *Engine) holderOf(fingerprint string) *holder {
+	if c := e.credential(fingerprint); c != nil {
+		return &c.holder
+	}
+	return nil
 }
 
 // opUndo takes the last action back. Holds whose time is over meanwhile stay
@@ -128,72 +108,91 @@ func (e *Engine) opUndo(_ Action, _ *key, _ *service, now time.Time) (string, er
 	if len(e.undo) == 0 {
 		return "", errors.New("there is nothing to undo")
 	}
-	m := e.undo[len(e.undo)-1]
+	d := e.undo[len(e.undo)-1]
 	e.undo = e.undo[:len(e.undo)-1]
-	for _, km := range m.keys {
-		km.key.disabled, km.key.draining = km.disabled, km.draining
-	}
-	for _, hm := range m.holders {
-		for part, h := range hm.holds {
-			s := hm.holder.at(part)
-			if s.gen != hm.left[part] || s.hold == h || h.over(now) {
-				continue
-			}
-			if h != nil {
-				h.trying = false
-			}
-			s.place(h)
+	m, reset := d.Undo, d.Verb == VerbReset
+	if m.Key != nil {
+		if k := e.keyBy[m.Key.Name]; k != nil {
+			k.restore(m.Key, now)
+			k.changed = true
 		}
 	}
-	reset := m.action.Verb == VerbReset
-	for _, cm := range m.creds {
-		if !reset {
-			break
+	for i := range m.Credentials {
+		cm := &m.Credentials[i]
+		c := e.credential(cm.Fingerprint)
+		if c == nil {
+			continue
 		}
-		c := cm.cred
-		c.verdicts.add(cm.verdicts)
-		c.requests += cm.requests
-		c.usage.add(cm.usage)
-		if c.lastFailure.IsZero() {
-			c.lastFailure = cm.lastFailure
+		c.holder.bringBack(&cm.HolderMemory, now)
+		if reset {
+			c.verdicts.add(cm.Verdicts)
+			c.requests += cm.Requests
+			c.usage.add(cm.Usage)
+			c.unpriced += cm.Unpriced
+			if c.lastFailure.IsZero() {
+				c.lastFailure = timeOf(cm.LastFailure)
+			}
+			useAgain(c.books, cm.Books, now)
+			e.counted(c, now)
 		}
-		restoreBooks(cm.books, now)
-		e.counted(c, now)
 	}
-	for _, sm := range m.services {
-		s := sm.service
-		switch m.action.Verb {
-		case VerbPin, VerbUnpin:
-			s.pin = sm.pin
-		case VerbRotate:
-			s.inUse, s.last, s.rotations = sm.inUse, sm.last, max(s.rotations-1, 0)
-			for i, t := range s.tiers {
-				t.next = sm.next[i]
-				for j := range t.members {
-					t.members[j].pass = sm.passes[i][j]
-				}
-			}
-		case VerbReset:
-			if m.action.Key == "" {
-				s.verdicts.add(sm.verdicts)
-				s.requests += sm.requests
-				s.failures += sm.failures
-				s.rotations += sm.rotations
-				s.refused += sm.refused
-				restoreBooks(sm.books, now)
-			}
+	for i := range m.Accounts {
+		if h := e.accounts[m.Accounts[i].ID]; h != nil {
+			h.bringBack(&m.Accounts[i].HolderMemory, now)
 		}
+	}
+	if sm := m.Service; sm != nil && e.svcBy[sm.Name] != nil {
+		e.bringBackService(e.svcBy[sm.Name], d.Action, sm, now)
 	}
 	for _, k := range e.keys {
 		e.ready(k, now)
 	}
 	e.checkHealth(now)
-	return "undid: " + m.text, nil
+	return "undid: " + d.Text, nil
 }
 
-func restoreBooks(were []bookMemento, now time.Time) {
+// bringBack places the holds again that an action took away, and takes away
+// those that it placed, unless something newer came between.
+func (h *holder) bringBack(m *HolderMemory, now time.Time) {
+	h.changed = true
+	for i := range m.Slots {
+		sm := &m.Slots[i]
+		hd := sm.Hold.hold(now)
+		if s := h.at(sm.Part); s.gen == sm.Gen && (hd != nil || sm.Hold == nil) {
+			s.place(hd)
+		}
+	}
+}
+
+func (e *Engine) bringBackService(s *service, a Action, m *ServiceMemory, now time.Time) {
+	s.changed = true
+	switch a.Verb {
+	case VerbPin, VerbUnpin:
+		s.restorePin(e.keyBy, m.Pin, now)
+	case VerbRotate:
+		s.inUse = e.keyBy[m.InUse]
+		s.last, s.rotations = m.Last, max(s.rotations-1, 0)
+		s.restoreTiers(m.Tiers)
+	case VerbReset:
+		if a.Key == "" {
+			s.verdicts.add(m.Verdicts)
+			s.requests += m.Requests
+			s.failures += m.Failures
+			s.rotations += m.Rotations
+			s.refused += m.Refused
+			useAgain(s.books, m.Books, now)
+		}
+	}
+}
+
+// useAgain takes from the books what was used of them, as far as it still is by
+// the clock.
+func useAgain(books []*book, were []BookMemory, now time.Time) {
 	for _, m := range were {
-		m.book.Settle(m.used, now)
+		i := slices.IndexFunc(books, func(b *book) bool { return m.Of(b.Book) && b.Unit != quota.Concurrent })
+		if i >= 0 {
+			books[i].Settle(m.Still(now), now)
+		}
 	}
 }
 

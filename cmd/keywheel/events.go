@@ -1,39 +1,48 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"keywheel/engine"
 	"keywheel/engine/control"
+	"keywheel/engine/journal"
 )
 
 func eventsCommand(f *flags) *cobra.Command {
 	var asJSON, follow bool
-	var since time.Duration
+	var since ago
 	c := &cobra.Command{
 		Use:   "events",
 		Short: "What happened and why, the oldest first",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if since < 0 {
-				return usageError{fmt.Errorf("--since %s: want a duration such as 90s, 2h or 24h", since)}
-			}
-			client, err := f.client()
-			if err != nil {
-				return err
-			}
 			p := eventPrinter{asJSON: asJSON}
 			if since > 0 {
-				p.from = time.Now().Add(-since)
+				p.from = time.Now().Add(-time.Duration(since))
 			}
-			list, err := client.Events(c.Context(), 0)
+			var list []engine.Event
+			client, err := f.client()
+			if err == nil {
+				list, err = client.Events(c.Context(), 0)
+			}
+			if err != nil && !follow && f.nothingRuns(err) {
+				return f.pastEvents(c.Context(), p)
+			}
 			if err != nil {
 				return err
+			}
+			if since > 0 && len(list) > 0 && list[0].At.After(p.from) {
+				if err := f.olderEvents(c.Context(), p, list[0].Seq); err != nil {
+					return err
+				}
 			}
 			after := uint64(0)
 			for _, ev := range list {
@@ -56,8 +65,69 @@ func eventsCommand(f *flags) *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	c.Flags().BoolVar(&follow, "follow", false, "go on as things happen")
-	c.Flags().DurationVar(&since, "since", 0, "only what happened in the last 90s, 2h, 24h (default: all that is remembered)")
+	c.Flags().Var(&since, "since", "only what happened in the last 90s, 24h, 7d (default: all that is remembered)")
 	return c
+}
+
+// maxPast is how many events of a journal are printed where nobody says since
+// when: as many as a running keywheel remembers.
+const maxPast = 2000
+
+// pastEvents prints what the journal tells.
+func (f *flags) pastEvents(ctx context.Context, p eventPrinter) error {
+	j, err := f.past(ctx)
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	last, err := j.Events(ctx, journal.EventQuery{Newest: true, Limit: 1})
+	if err != nil {
+		return err
+	}
+	at := time.Time{}
+	if len(last) > 0 {
+		at = last[0].At
+	}
+	j.tell(at)
+	if !p.from.IsZero() {
+		return p.printPast(ctx, j.Reader, math.MaxInt64)
+	}
+	list, err := j.Events(ctx, journal.EventQuery{Newest: true, Limit: maxPast})
+	for _, ev := range slices.Backward(list) {
+		if err == nil {
+			err = p.print(ev)
+		}
+	}
+	return err
+}
+
+// olderEvents prints what the running keywheel has in its journal and does not
+// remember any more.
+func (f *flags) olderEvents(ctx context.Context, p eventPrinter, before uint64) error {
+	j, err := f.past(ctx)
+	if err != nil {
+		return nil // it keeps none
+	}
+	defer j.Close()
+	return p.printPast(ctx, j.Reader, before)
+}
+
+// printPast prints the events of a journal up to a sequence number.
+func (p eventPrinter) printPast(ctx context.Context, r *journal.Reader, before uint64) error {
+	for after := uint64(0); ; {
+		list, err := r.Events(ctx, journal.EventQuery{After: after, Since: p.from})
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, ev := range list {
+			if after = ev.Seq; after >= before {
+				return nil
+			}
+			if err := p.print(ev); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // eventPrinter prints events to stdout, one a line.

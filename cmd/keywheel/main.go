@@ -67,6 +67,13 @@ func tell(err error) int {
 // flags are those that every verb has.
 type flags struct {
 	config, listen, socket string
+	noJournal              bool
+}
+
+// journaled gives a verb that runs keywheel its flag.
+func (f *flags) journaled(c *cobra.Command) *cobra.Command {
+	c.Flags().BoolVar(&f.noJournal, "no-journal", false, "keep nothing on disk: what operators do and what is learned is forgotten at the end")
+	return c
 }
 
 func rootCommand() *cobra.Command {
@@ -83,12 +90,13 @@ monitor on your config.`,
 		SilenceErrors: true,
 		RunE:          func(c *cobra.Command, _ []string) error { return runMonitor(c.Context(), f) },
 	}
+	f.journaled(root)
 	p := root.PersistentFlags()
 	p.StringVar(&f.config, "config", "", "the config file (default: $KEYWHEEL_CONFIG, ./keywheel.toml, ~/.config/keywheel/keywheel.toml)")
 	p.StringVar(&f.listen, "listen", "", "where clients come in, host:port (default 127.0.0.1:5399)")
 	p.StringVar(&f.socket, "socket", "", "the control socket (default: $KEYWHEEL_SOCKET, else found)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(demoCommand(f), serveCommand(f), statusCommand(f), eventsCommand(f), checkCommand(f), initCommand(f), importCommand(), attachCommand(f), explainCommand(), testCommand(f), whichCommand(f), whyCommand(f), envCommand(f), mapCommand(f))
+	root.AddCommand(demoCommand(f), f.journaled(serveCommand(f)), statusCommand(f), eventsCommand(f), usageCommand(f), checkCommand(f), initCommand(f), importCommand(), attachCommand(f), explainCommand(), testCommand(f), whichCommand(f), whyCommand(f), envCommand(f), mapCommand(f))
 	root.AddCommand(actionCommands(f)...)
 	for _, c := range root.Commands() {
 		completeNames(f, c)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"keywheel/engine"
+	"keywheel/engine/journal"
 )
 
 func TestMain(m *testing.M) {
@@ -73,6 +77,22 @@ func TestScripts(t *testing.T) {
 					ts.Check(c.Process.Signal(syscall.SIGTERM))
 				}
 			},
+			// newer makes a journal of a keywheel that is yet to come.
+			"newer": func(ts *testscript.TestScript, _ bool, args []string) {
+				path := ts.MkAbs(args[0])
+				j, err := journal.Open(path, journal.Options{})
+				ts.Check(err)
+				ts.Check(j.Close())
+				db, err := sql.Open("sqlite", path)
+				ts.Check(err)
+				_, err = db.Exec("PRAGMA user_version = 99")
+				ts.Check(err)
+				ts.Check(db.Close())
+			},
+			// week makes a journal of a week.
+			"week": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(week(ts.MkAbs(args[0])))
+			},
 			// exits runs a command that must end with the given code.
 			"exits": func(ts *testscript.TestScript, _ bool, args []string) {
 				err := ts.Exec(args[1], args[2:]...)
@@ -86,4 +106,30 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// week makes a journal in which service ui was used once on each of seven days,
+// and video every day and in the last hour, with a key that was refused.
+func week(path string) error {
+	j, err := journal.Open(path, journal.Options{})
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for day := range 7 {
+		at := now.Add(-time.Duration(day)*24*time.Hour - 3*time.Hour - time.Minute)
+		if day == 6 {
+			at = at.Add(6 * time.Hour) // within seven days
+		}
+		j.Count(at, journal.Who{Key: "a", Service: "ui", Model: "gpt-4o", Account: "team"},
+			journal.Usage{Requests: 10, InputTokens: 1000, OutputTokens: 100, CostUSD: 1, Unpriced: 1})
+		if day == 0 {
+			at = now
+		}
+		j.Count(at, journal.Who{Key: "=cmd", Service: "video", Model: "veo", Account: "team"},
+			journal.Usage{Requests: 5, Failures: 1, RateLimited: 1, CostUSD: 12})
+	}
+	j.Record(engine.Event{Seq: 1, At: now.Add(-time.Hour), Kind: engine.EventRotation, Service: "video", Key: "=cmd", By: "engine", Text: "=cmd → b  429 rate limited",
+		Rotation: &engine.Rotation{At: now.Add(-time.Hour), Service: "video", From: "=cmd", To: "b", Cause: "429 rate limited", By: "engine"}})
+	return j.Close()
 }

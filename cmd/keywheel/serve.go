@@ -86,10 +86,14 @@ func serve(ctx context.Context, f *flags, log *slog.Logger) error {
 
 // start starts a node with its control socket where it belongs.
 func start(f *flags, cfg *config.Config, log *slog.Logger, seed uint64, demo bool) (*node.Node, error) {
-	return node.Start(node.Options{Config: cfg, Log: log, Seed: seed, Socket: func(port string) (string, error) {
+	o := node.Options{Config: cfg, Log: log, Seed: seed, Socket: func(port string) (string, error) {
 		if f.socket != "" {
 			return f.socket, nil
 		}
 		return control.Path(os.LookupEnv, port, demo)
-	}})
+	}}
+	if !demo && !f.noJournal {
+		o.Journal = func(port string) (string, error) { return node.JournalPath(cfg, os.LookupEnv, port) }
+	}
+	return node.Start(o)
 }

@@ -49,7 +49,7 @@ func TestSIGHUPDoesNotEndServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	f := &flags{config: filepath.Join(dir, "keywheel.toml"), listen: "127.0.0.1:0", socket: filepath.Join(dir, "kw.sock")}
+	f := &flags{config: filepath.Join(dir, "keywheel.toml"), listen: "127.0.0.1:0", socket: filepath.Join(dir, "kw.sock"), noJournal: true}
 	text := "[keys.a]\nprovider = \"openai\"\nsecret = \"file:key\"\n[services.ui]\nkeys = [\"a\"]\n"
 	for name, text := range map[string]string{f.config: text, filepath.Join(dir, "key"): "sk-test-not-a-key-a\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {

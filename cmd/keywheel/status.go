@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -11,27 +12,33 @@ import (
 	"github.com/spf13/cobra"
 
 	"keywheel/engine"
+	"keywheel/engine/node"
 )
 
 func statusCommand(f *flags) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Services and keys of the running keywheel; exit code 3 if something needs a person",
+		Short: "Services and keys of the running keywheel, or as they were last; exit code 3 if something needs a person",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			var s engine.Snapshot
 			client, err := f.client()
-			if err != nil {
-				return err
+			if err == nil {
+				s, err = client.Snapshot(c.Context())
 			}
-			s, err := client.Snapshot(c.Context())
+			print := printStatus
+			if err != nil && f.nothingRuns(err) {
+				print = printTables
+				s, err = f.lastStatus(c.Context())
+			}
 			if err != nil {
 				return err
 			}
 			if asJSON {
 				err = printJSON(s)
 			} else {
-				err = printStatus(os.Stdout, s)
+				err = print(os.Stdout, s)
 			}
 			if err == nil && needsPerson(s) {
 				err = exit(exitPerson)
@@ -41,6 +48,27 @@ func statusCommand(f *flags) *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, stable and versioned")
 	return c
+}
+
+// lastStatus is how things stood when the journal was written last, as far as
+// they still do.
+func (f *flags) lastStatus(ctx context.Context) (engine.Snapshot, error) {
+	p, err := f.past(ctx)
+	if err != nil {
+		return engine.Snapshot{}, err
+	}
+	defer p.Close()
+	cfg, err := f.load()
+	if err != nil {
+		return engine.Snapshot{}, err
+	}
+	s, at, err := node.LookBack(ctx, cfg, p.Reader)
+	if err != nil {
+		return engine.Snapshot{}, err
+	}
+	p.tell(at)
+	s.At, s.UptimeS = at, 0
+	return s, nil
 }
 
 // needsPerson reports whether something will not mend itself: a service is
@@ -68,6 +96,10 @@ func printStatus(w io.Writer, s engine.Snapshot) error {
 	p := s.Proxy
 	fmt.Fprintf(w, "%s  up %s  %d requests, %.1f/s, %d in flight  clients saw %d failures, %d absorbed\n\n", p.Listen,
 		(time.Duration(s.UptimeS) * time.Second).String(), p.Requests, p.PerS, p.InFlight, p.Failures, p.Absorbed)
+	return printTables(w, s)
+}
+
+func printTables(w io.Writer, s engine.Snapshot) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SERVICE\tHEALTH\tKEY IN USE\tKEYS\tREQUESTS\tFAILED\tLAST ROTATION")
 	for _, sv := range s.Services {

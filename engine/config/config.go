@@ -64,6 +64,10 @@ type Config struct {
 	// PricesFile is a file in the format of LiteLLM's
 	// model_prices_and_context_window.json; "" is none.
 	PricesFile string
+	// Journal is the file that what must survive is kept in; "" is one in the
+	// state directory. Keep is for how long.
+	Journal string
+	Keep    time.Duration
 	// Prices are what models cost: those of [prices], then those of the file.
 	Prices []provider.Prices
 	Alerts Alerts
@@ -109,6 +113,7 @@ func Defaults() *Config {
 		DialTimeout:    10 * time.Second,
 		HeaderTimeout:  10 * time.Minute,
 		IdleTimeout:    5 * time.Minute,
+		Keep:           90 * 24 * time.Hour,
 		Alerts:         Alerts{On: slices.Clone(alert.Kinds), Quiet: 10 * time.Minute},
 	}
 }

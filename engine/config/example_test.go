@@ -103,7 +103,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	c := setup{files: map[string]string{"keywheel.toml": example(t)}, env: exampleEnv}.fine(t)
 	d := Defaults()
 	if c.Listen != d.Listen || c.Patience != d.Patience || c.MaxWaiting != d.MaxWaiting || c.MaxReplay != d.MaxReplay || c.MaxReplayTotal != d.MaxReplayTotal ||
-		c.DialTimeout != d.DialTimeout || c.HeaderTimeout != d.HeaderTimeout || c.IdleTimeout != d.IdleTimeout || c.ASCII != d.ASCII ||
+		c.DialTimeout != d.DialTimeout || c.HeaderTimeout != d.HeaderTimeout || c.IdleTimeout != d.IdleTimeout || c.ASCII != d.ASCII || c.Keep != d.Keep ||
 		len(c.AllowHosts)+len(c.CORSOrigins) != 0 {
 		t.Errorf("the example says %+v", c)
 	}

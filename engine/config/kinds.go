@@ -148,6 +148,25 @@ func duration[T any](field func(*T) *time.Duration, least time.Duration) setter[
 	}
 }
 
+// days is a duration that may be told in days, least or longer: "90d", "36h".
+func days[T any](field func(*T) *time.Duration, least time.Duration) setter[T] {
+	hours := duration(field, least)
+	return func(d *document, s spot, v any, to *T) {
+		const most = 100 * 365
+		text, _ := v.(string)
+		number, inDays := strings.CutSuffix(text, "d")
+		if n, err := strconv.Atoi(number); inDays && err == nil && n > 0 && n <= most {
+			*field(to) = time.Duration(n) * 24 * time.Hour
+			return
+		}
+		if inDays {
+			d.fail(s, `must be a number of days like "90d", at most %d`, most)
+			return
+		}
+		hours(d, s, v, to)
+	}
+}
+
 // date is the last day of something, or the moment it ends.
 func date[T any](field func(*T) *time.Time) setter[T] {
 	return func(d *document, s spot, v any, to *T) {

@@ -80,6 +80,8 @@ var topSettings = settings[fileDecl]{
 	"services":         tables(addService, serviceSettings),
 	"prices_file":      text(func(f *fileDecl) *string { return &f.config.PricesFile }, notEmpty),
 	"prices":           tables(addPrice, priceSettings),
+	"journal":          text(func(f *fileDecl) *string { return &f.config.Journal }, notEmpty),
+	"keep":             days(func(f *fileDecl) *time.Duration { return &f.config.Keep }, time.Hour),
 	"alerts":           nested(func(f *fileDecl) *alertsDecl { return &alertsDecl{f} }, alertSettings),
 }
 

@@ -84,6 +84,9 @@ func (r *resolver) files() {
 		r.fail(at(path{"tls"}), "needs both cert and key")
 	}
 	r.prices()
+	if c.Journal != "" {
+		c.Journal = absolute(c.Journal, r.dir) // it need not be there
+	}
 	r.file(&c.TLSCert, at(path{"tls", "cert"}))
 	r.file(&c.TLSKey, at(path{"tls", "key"}))
 }

@@ -47,6 +47,8 @@ idle_timeout = "3s"
 allow_hosts = ["host.docker.internal"]
 cors_origins = ["https://chat.example.com"]
 ascii = true
+journal = "kw.db"
+keep = "30d"
 tls = { cert = "cert.pem", key = "key.pem" }
 
 [providers.gateway]
@@ -121,6 +123,7 @@ planned = true
 `}}.fine(t)
 	if c.Listen != "0.0.0.0:80" || c.Patience != 90*time.Second || c.MaxWaiting != 7 || c.MaxReplay != 1024 || c.MaxReplayTotal != 1_500_000 ||
 		c.DialTimeout != time.Second || c.HeaderTimeout != 2*time.Second || c.IdleTimeout != 3*time.Second || !c.ASCII ||
+		filepath.Base(c.Journal) != "kw.db" || !filepath.IsAbs(c.Journal) || c.Keep != 30*24*time.Hour ||
 		!slices.Equal(c.AllowHosts, []string{"host.docker.internal"}) || !slices.Equal(c.CORSOrigins, []string{"https://chat.example.com"}) ||
 		filepath.Base(c.TLSCert) != "cert.pem" || !filepath.IsAbs(c.TLSKey) {
 		t.Errorf("top settings: %+v", c)
@@ -169,8 +172,8 @@ planned = true
 	}
 	same(t, "services", tiers, []string{"ui[main] [] false 0s", "set[set-2] [set-1] false 1.5s", "all[set-1 set-2] [] false 0s", "g[g] [] true 0s"})
 	same(t, "warnings", strs(c.Warnings), []string{
-		"keywheel.toml:72: services.set: keys: all are of account team-b: taking turns among them does not widen its limits, and when it is out of quota none is left",
-		"keywheel.toml:78: services.all: keys: all are of account team-b: taking turns among them does not widen its limits, and when it is out of quota none is left",
+		"keywheel.toml:74: services.set: keys: all are of account team-b: taking turns among them does not widen its limits, and when it is out of quota none is left",
+		"keywheel.toml:80: services.all: keys: all are of account team-b: taking turns among them does not widen its limits, and when it is out of quota none is left",
 	})
 }
 
@@ -221,6 +224,8 @@ func TestProblems(t *testing.T) {
 		{"item twice", add("scopes = [\"chat\",\n \"chat\"]"), `5: keys.main: item 2 of scopes is "chat" once more`},
 		{"ill-formed scope", add("scopes = [\"All Of It\"]"), `4: keys.main: item 1 of scopes must be the name of a scope like "chat"`},
 		{"duration a number", "patience = 10\n" + one, `1: patience must be a duration like "10s", not a whole number`},
+		{"bad days", "keep = \"0d\"\n" + one, `1: keep must be a number of days like "90d", at most 36500`},
+		{"days as a number", "keep = 90\n" + one, `1: keep must be a duration like "10s", not a whole number`},
 		{"bad duration", "patience = \"10 seconds\"\n" + one, `1: patience must be a duration like "500ms", "10s" or "5m", not "10 seconds"`},
 		{"negative duration", "patience = \"-1s\"\n" + one, `1: patience must be 0s or longer`},
 		{"no time to dial", "dial_timeout = \"0s\"\n" + one, `1: dial_timeout must be 1ms or longer`},

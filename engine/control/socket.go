@@ -28,12 +28,21 @@ func dirs(env LookupEnv) []string {
 	if d, ok := env("XDG_RUNTIME_DIR"); ok && d != "" {
 		list = append(list, filepath.Join(d, "keywheel"))
 	}
-	if d, ok := env("XDG_STATE_HOME"); ok && d != "" {
-		list = append(list, filepath.Join(d, "keywheel"))
-	} else if home, ok := env("HOME"); ok && home != "" {
-		list = append(list, filepath.Join(home, ".local", "state", "keywheel"))
+	if d := StateDir(env); d != "" {
+		list = append(list, d)
 	}
 	return list
+}
+
+// StateDir is where keywheel keeps what outlives it; "" if there is no place.
+func StateDir(env LookupEnv) string {
+	if d, ok := env("XDG_STATE_HOME"); ok && d != "" {
+		return filepath.Join(d, "keywheel")
+	}
+	if home, ok := env("HOME"); ok && home != "" {
+		return filepath.Join(home, ".local", "state", "keywheel")
+	}
+	return ""
 }
 
 // Path is where the socket of an instance that listens on port belongs. A

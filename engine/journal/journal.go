@@ -71,12 +71,15 @@ type Binding struct {
 	Workspace string
 	// At is when it was made or last used; Bind fills it in where it is zero.
 	At time.Time
+	// Gone takes the binding away: the resource is there no more.
+	Gone bool
 }
 
 // Action is something an operator did. The embedded action says what was asked
 // and by whom ([engine.Action.By]).
 type Action struct {
-	// ID rises with every action, also across restarts. Commit assigns it.
+	// ID rises with every action, also across restarts. Commit assigns it, where
+	// it is not above all others already.
 	ID int64
 	// At is when it was done; Commit fills it in where it is zero.
 	At time.Time
@@ -142,8 +145,8 @@ var ErrClosed = errors.New("the journal is closed")
 // journal was opened, 0 if there was none. An engine counts on from it.
 func (j *Journal) LastSeq() uint64 { return j.lastSeq }
 
-// Record queues events. One whose sequence number is taken already is not
-// written.
+// Record queues events. One whose sequence number is taken already is written
+// only if it happened at the same moment: then it is the same, better told.
 func (j *Journal) Record(events ...engine.Event) {
 	j.add(func(q *queue) {
 		for _, ev := range events {
@@ -167,11 +170,18 @@ func (j *Journal) Count(at time.Time, who Who, used Usage) {
 // its ID when they are on disk. The error is a [*BehindError] if that failed or
 // took longer than ctx allows: they stay in the queue then and are tried again.
 func (j *Journal) Commit(ctx context.Context, a Action, led ...State) (int64, error) {
+	id, p := j.Act(a, led...)
+	return id, p.Wait(ctx)
+}
+
+// Act is [Journal.Commit] that does not wait: it only takes the action's place
+// among the others.
+func (j *Journal) Act(a Action, led ...State) (int64, *Pending) {
 	if a.At.IsZero() {
 		a.At = time.Now()
 	}
-	err := j.addAndWait(ctx, func(q *queue) bool {
-		j.actions++
+	p := j.addPending(func(q *queue) bool {
+		j.actions = max(j.actions+1, a.ID)
 		a.ID = j.actions
 		if !q.act(a) {
 			return false
@@ -179,7 +189,7 @@ func (j *Journal) Commit(ctx context.Context, a Action, led ...State) (int64, er
 		q.save(led)
 		return true
 	})
-	return a.ID, err
+	return a.ID, p
 }
 
 // Bind writes bindings and returns when they are on disk. The error is a
@@ -187,8 +197,14 @@ func (j *Journal) Commit(ctx context.Context, a Action, led ...State) (int64, er
 // the queue then and are tried again. With a ctx that is done, Bind does not
 // wait at all.
 func (j *Journal) Bind(ctx context.Context, bindings ...Binding) error {
+	return j.Bound(bindings...).Wait(ctx)
+}
+
+// Bound is [Journal.Bind] that does not wait: it only takes the bindings' place
+// among the others. Of none, what came before them is waited for.
+func (j *Journal) Bound(bindings ...Binding) *Pending {
 	now := time.Now()
-	return j.addAndWait(ctx, func(q *queue) bool {
+	return j.addPending(func(q *queue) bool {
 		for _, b := range bindings {
 			if b.At.IsZero() {
 				b.At = now
@@ -212,13 +228,22 @@ func (j *Journal) add(put func(*queue)) {
 	signal(j.news)
 }
 
-// addAndWait puts something on the queue and waits until it is on disk.
-func (j *Journal) addAndWait(ctx context.Context, put func(*queue) bool) error {
+// Pending is something on its way to the disk.
+type Pending struct {
+	path    string
+	written <-chan error
+	err     error // why it is not even on its way
+}
+
+// addPending puts something on the queue that somebody waits for.
+func (j *Journal) addPending(put func(*queue) bool) *Pending {
 	written := make(chan error, 1)
+	p := &Pending{path: j.path, written: written}
 	j.mu.Lock()
 	if j.closed {
 		j.mu.Unlock()
-		return &BehindError{j.path, ErrClosed}
+		p.err = ErrClosed
+		return p
 	}
 	taken := put(&j.queue)
 	if taken {
@@ -230,18 +255,28 @@ func (j *Journal) addAndWait(ctx context.Context, put func(*queue) bool) error {
 		if why == nil {
 			why = errors.New("too much waits for the disk")
 		}
-		return &BehindError{j.path, fmt.Errorf("no room in its queue: %w", why)}
+		p.err = fmt.Errorf("no room in its queue: %w", why)
+		return p
 	}
 	signal(j.urgent)
-	select {
-	case err := <-written:
-		if err != nil {
-			err = &BehindError{j.path, err}
+	return p
+}
+
+// Wait returns when it is on disk. The error is a [*BehindError] if that failed
+// or took longer than ctx allows.
+func (p *Pending) Wait(ctx context.Context) error {
+	err := p.err
+	if err == nil {
+		select {
+		case err = <-p.written:
+		case <-ctx.Done():
+			err = ctx.Err()
 		}
-		return err
-	case <-ctx.Done():
-		return &BehindError{j.path, ctx.Err()}
 	}
+	if err != nil {
+		return &BehindError{p.path, err}
+	}
+	return nil
 }
 
 func signal(c chan struct{}) {

@@ -117,6 +117,70 @@ func TestWhatWasWrittenIsThereAfterARestart(t *testing.T) {
 	}
 }
 
+func TestAnEventToldBetterReplacesItself(t *testing.T) {
+	t.Parallel()
+	j := open(t, path(t), Options{})
+	first := rotation(1, noon)
+	first.Rotation.Outcome = ""
+	j.Record(first)
+	settle(t, j)
+	better, other := rotation(1, noon), rotation(1, noon.Add(time.Hour))
+	better.Rotation.Outcome, other.Rotation.Outcome = "k2 answered 200", "of another run"
+	for _, ev := range []engine.Event{better, other} {
+		j.Record(ev)
+		settle(t, j)
+		events, err := j.Events(t.Context(), EventQuery{})
+		if err != nil || len(events) != 1 || events[0].Rotation.Outcome != "k2 answered 200" {
+			t.Errorf("%v %+v", err, events)
+		}
+	}
+}
+
+func TestABindingGoes(t *testing.T) {
+	t.Parallel()
+	j := open(t, path(t), Options{})
+	b := Binding{Provider: "openai", ID: "file-1", Key: "a"}
+	gone := b
+	gone.Gone = true
+	for _, step := range []struct {
+		b     Binding
+		known bool
+	}{{b, true}, {gone, false}, {gone, false}, {b, true}} {
+		if err := j.Bind(t.Context(), step.b); err != nil {
+			t.Fatal(err)
+		}
+		if _, known, err := j.Binding(t.Context(), "openai", "file-1"); err != nil || known != step.known {
+			t.Errorf("%+v: known %v, %v", step.b, known, err)
+		}
+	}
+}
+
+func TestActionsTakeTheirPlaceInOrder(t *testing.T) {
+	t.Parallel()
+	j := open(t, path(t), Options{})
+	var pending []*Pending
+	for i, want := range []int64{7, 8, 9} {
+		a := Action{Action: engine.Action{Verb: engine.VerbDisable, Key: "a"}}
+		if i != 1 {
+			a.ID = 7 // the last is taken already
+		}
+		id, p := j.Act(a, State{Kind: "key/1", Name: "a", Doc: fmt.Appendf(nil, "%d", i)})
+		if id != want {
+			t.Errorf("ID %d, want %d", id, want)
+		}
+		pending = append(pending, p)
+	}
+	for _, p := range pending {
+		if err := p.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	states, err := j.States(t.Context(), "key/1")
+	if err != nil || len(states) != 1 || string(states[0].Doc) != "2" {
+		t.Errorf("%v, %v", states, err)
+	}
+}
+
 func TestEventsAreFoundByWhatTheyTell(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -182,6 +182,7 @@ const (
 	putState = iota
 	dropState
 	putBinding
+	dropBinding
 	putAction
 	markUndone
 	putEvent
@@ -191,14 +192,15 @@ const (
 )
 
 var statementTexts = [statements]string{
-	putState:   `INSERT INTO state (kind, name, at, doc) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, doc = excluded.doc`,
-	dropState:  `DELETE FROM state WHERE kind = ? AND name = ?`,
-	putBinding: `INSERT OR REPLACE INTO bindings (provider, id, kind, key, account, workspace, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-	putAction:  `INSERT INTO actions (id, at, verb, service, key, doc, result, undo, undoes, undone_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
-	markUndone: `UPDATE actions SET undone_at = ? WHERE id = ?`,
-	putEvent:   `INSERT INTO events (seq, at, kind, service, key, request, doc) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-	addMinute:  addUsage("usage_minutes"),
-	addHour:    addUsage("usage_hours"),
+	putState:    `INSERT INTO state (kind, name, at, doc) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, doc = excluded.doc`,
+	dropState:   `DELETE FROM state WHERE kind = ? AND name = ?`,
+	putBinding:  `INSERT OR REPLACE INTO bindings (provider, id, kind, key, account, workspace, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+	dropBinding: `DELETE FROM bindings WHERE provider = ? AND id = ?`,
+	putAction:   `INSERT INTO actions (id, at, verb, service, key, doc, result, undo, undoes, undone_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+	markUndone:  `UPDATE actions SET undone_at = ? WHERE id = ?`,
+	putEvent:    `INSERT INTO events (seq, at, kind, service, key, request, doc) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET doc = excluded.doc WHERE at = excluded.at`,
+	addMinute:   addUsage("usage_minutes"),
+	addHour:     addUsage("usage_hours"),
 }
 
 // prepare readies the statements, when the file has its newest format.
@@ -265,7 +267,13 @@ func (w *writer) stand(ctx context.Context, b *standing) error {
 			}
 		}
 		for _, bd := range b.bindings {
-			if err := w.do(ctx, putBinding, bd.Provider, bd.ID, bd.Kind, bd.Key, bd.Account, bd.Workspace, micros(bd.At)); err != nil {
+			var err error
+			if bd.Gone {
+				err = w.do(ctx, dropBinding, bd.Provider, bd.ID)
+			} else {
+				err = w.do(ctx, putBinding, bd.Provider, bd.ID, bd.Kind, bd.Key, bd.Account, bd.Workspace, micros(bd.At))
+			}
+			if err != nil {
 				return err
 			}
 		}

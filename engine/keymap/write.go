@@ -117,7 +117,7 @@ func (t Table) Write(w io.Writer, o Options) error {
 		lines = append(lines, cells)
 	}
 	if o.Format == "csv" {
-		return writeCSV(w, lines)
+		return WriteCSV(w, lines)
 	}
 	return t.writeMarkdown(w, l, lines)
 }
@@ -132,9 +132,9 @@ func harmless(text string) string {
 	}, text)
 }
 
-// writeCSV quotes what a spreadsheet would take for a formula with an
+// WriteCSV writes lines of cells. It quotes what a spreadsheet would take for a formula with an
 // apostrophe.
-func writeCSV(w io.Writer, lines [][]string) error {
+func WriteCSV(w io.Writer, lines [][]string) error {
 	for _, cells := range lines {
 		for i, text := range cells {
 			if lead := strings.TrimLeft(text, " "); lead != "" && strings.ContainsRune("=+-@＝＋－＠", []rune(lead)[0]) {

@@ -30,6 +30,9 @@ type Options struct {
 	// Socket says where the control socket of a node on a port belongs; nil is
 	// none.
 	Socket func(port string) (path string, err error)
+	// Journal says where the journal of a node on a port belongs; nil is none:
+	// then everything is forgotten with the node.
+	Journal func(port string) (path string, err error)
 	// Seed makes the engine's jitter repeatable; 0 does not.
 	Seed uint64
 }
@@ -40,6 +43,7 @@ type Node struct {
 	engine  *engine.Engine
 	proxy   *proxy.Proxy
 	money   *money
+	keeper  *keeper // nil where nothing is kept
 	log     *slog.Logger
 	addr    string
 	server  *http.Server
@@ -59,8 +63,26 @@ func (err *PortInUseError) Error() string {
 }
 
 // Start starts everything. When it returns, the listener takes requests.
-func Start(o Options) (*Node, error) {
-	cfg := o.Config
+func Start(o Options) (_ *Node, err error) {
+	cfg, log := o.Config, o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, &PortInUseError{cfg.Listen}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
+	}
+	n := &Node{config: cfg, log: log, addr: l.Addr().String(), served: make(chan error, 1), about: aboutOf(cfg)}
+	defer func() {
+		if err != nil {
+			_ = l.Close()
+			n.closeControl()
+			_ = n.closeJournal()
+		}
+	}()
 	keys := append([]engine.Key(nil), cfg.Engine.Keys...)
 	for i := range keys {
 		p, ok := provider.Lookup(keys[i].Kind)
@@ -70,17 +92,26 @@ func Start(o Options) (*Node, error) {
 	if o.Seed != 0 {
 		options = append(options, engine.WithSeed(o.Seed))
 	}
+	var known past
+	var bound func()
+	if o.Journal != nil {
+		if known, err = n.openJournal(o.Journal); err != nil {
+			return nil, err
+		}
+		bound = n.keeper.waitBound
+		options = append(options, engine.WithMemory(known.Memory), engine.WithBindings(known.bindings), engine.WithUsed(n.keeper.used))
+	}
 	e, err := engine.New(engine.Config{Keys: keys, Services: cfg.Engine.Services, Accounts: cfg.Engine.Accounts}, options...)
 	if err != nil {
 		return nil, err
 	}
-	log := o.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	n.engine = e
+	if n.keeper != nil {
+		n.keeper.engine = e
 	}
 	p, err := proxy.New(e, proxy.Options{Services: cfg.Engine.Services, Keys: keys, AllowHosts: cfg.AllowHosts, CORSOrigins: cfg.CORSOrigins,
 		Timeouts: proxy.Timeouts{Header: cfg.HeaderTimeout, Idle: cfg.IdleTimeout}, Dial: cfg.DialTimeout,
-		MaxReplay: cfg.MaxReplay, MaxReplayTotal: cfg.MaxReplayTotal, Prices: cfg.Prices,
+		MaxReplay: cfg.MaxReplay, MaxReplayTotal: cfg.MaxReplayTotal, Prices: cfg.Prices, Bound: bound,
 		Log: func(r proxy.Refused) {
 			e.TurnedAway(r.From, r.Method, r.Path, r.Why, r.Status)
 			log.Warn("refused at the door", "status", r.Status, "why", r.Why, "from", r.From, "method", r.Method, "path", r.Path)
@@ -88,19 +119,11 @@ func Start(o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", cfg.Listen)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, &PortInUseError{cfg.Listen}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
-	}
-	n := &Node{config: cfg, engine: e, proxy: p, log: log, addr: l.Addr().String(), served: make(chan error, 1), about: aboutOf(cfg)}
+	n.proxy = p
 	n.money = newMoney(keys, p.Balance, e.Snapshot, e.Funded)
 	if o.Socket != nil {
 		cl, err := listenControl(o.Socket, n.addr)
 		if err != nil {
-			_ = l.Close()
 			return nil, err
 		}
 		n.about.told.Socket = cl.Addr().String()
@@ -111,15 +134,16 @@ func Start(o Options) (*Node, error) {
 	if cfg.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
 		if err != nil {
-			_ = l.Close()
-			n.closeControl()
 			return nil, fmt.Errorf("tls: %w", err)
 		}
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
-	n.tasks.Go(func() { n.follow(ctx) })
+	n.tasks.Go(func() { n.follow(ctx, known.LastSeq) })
+	if n.keeper != nil {
+		n.tasks.Go(func() { n.keeper.run(ctx) })
+	}
 	n.tasks.Go(func() { n.money.run(ctx) })
 	if cfg.Alerts.Any() {
 		n.tasks.Go(func() { alerts(ctx, e, cfg.Alerts) })
@@ -159,6 +183,7 @@ func (n *Node) Snapshot() engine.Snapshot {
 	s := n.engine.Snapshot()
 	describe(&s, n.config, n.addr)
 	n.proxy.FillIn(&s)
+	s.Journal = n.keeper.status()
 	return s
 }
 
@@ -174,8 +199,14 @@ func (n *Node) Wait(ctx context.Context, after uint64) ([]engine.Event, error) {
 // Requests are those that ended after a sequence number, the oldest first.
 func (n *Node) Requests(after uint64) []engine.RequestRecord { return n.engine.Requests(after) }
 
-// Do carries out an operator's action.
-func (n *Node) Do(a engine.Action) (engine.Result, error) { return n.engine.Do(a) }
+// Do carries out an operator's action. Where a journal is kept it is on disk
+// when Do returns; if it is not, the result says so.
+func (n *Node) Do(a engine.Action) (engine.Result, error) {
+	if n.keeper != nil {
+		return n.keeper.do(a)
+	}
+	return n.engine.Do(a)
+}
 
 // Stop drains: new requests are refused, those under way finish, as long as
 // ctx allows. Then everything ends.
@@ -189,7 +220,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.stop()
 	n.tasks.Wait()
 	n.closeControl()
-	return err
+	return errors.Join(err, n.closeJournal())
 }
 
 func (n *Node) closeControl() {
@@ -201,9 +232,8 @@ func (n *Node) closeControl() {
 // levels are the events that are not plain news.
 var levels = map[engine.EventKind]slog.Level{engine.EventHold: slog.LevelWarn, engine.EventDown: slog.LevelError, engine.EventIncident: slog.LevelWarn, engine.EventAlert: slog.LevelWarn}
 
-// follow logs every event and makes the test calls that the engine asks for.
-func (n *Node) follow(ctx context.Context) {
-	after := uint64(0)
+// follow logs every event after a number and makes the test calls that the engine asks for.
+func (n *Node) follow(ctx context.Context, after uint64) {
 	for {
 		list, err := n.engine.Wait(ctx, after)
 		if err != nil {

@@ -47,7 +47,9 @@ func (n *Node) System() engine.SystemStatus {
 	if n.control != nil {
 		a.told.Monitors = n.control.Watching()
 	}
-	return a.told
+	told := a.told
+	told.Journal = n.keeper.status()
+	return told
 }
 
 // openFiles counts the open file descriptors, 0 where the system does not tell.

@@ -22,7 +22,7 @@ func names(r *engine.Request, p *provider.Provider, query string, t top, b *body
 
 // learn notes what a successful answer's head tells of bound resources, and
 // returns what reads the rest of it from the body; nil if that tells nothing.
-func learn(r *engine.Request, p *provider.Provider, lease *engine.Lease, res *http.Response) *learner {
+func (s *sender) learn(r *engine.Request, p *provider.Provider, lease *engine.Lease, res *http.Response) *learner {
 	if r.Method == http.MethodDelete {
 		// Of what is part of another thing only the part is gone.
 		if len(r.Bound) == 1 && strings.HasSuffix(r.Path, "/"+r.Bound[0]) {
@@ -33,10 +33,9 @@ func learn(r *engine.Request, p *provider.Provider, lease *engine.Lease, res *ht
 	if !p.Learns(r.Method, r.Path, r.Repeatable) {
 		return nil
 	}
-	if ids := p.LearnedInHead(res.Header); len(ids) > 0 {
-		lease.Bind(ids...)
-	}
-	return &learner{provider: p, lease: lease, method: r.Method, path: r.Path, stream: formOf(res.Header) == stream, encoding: res.Header.Get("Content-Encoding")}
+	l := &learner{provider: p, lease: lease, bound: s.bound, method: r.Method, path: r.Path, stream: formOf(res.Header) == stream, encoding: res.Header.Get("Content-Encoding")}
+	l.bind(p.LearnedInHead(res.Header))
+	return l
 }
 
 // maxLearn is how much of an answer is read for the ids it tells: what makes
@@ -48,6 +47,7 @@ const maxLearn = 64 << 10
 type learner struct {
 	provider     *provider.Provider
 	lease        *engine.Lease
+	bound        func() // after each Bind; nil is nobody
 	method, path string
 	stream       bool
 	encoding     string
@@ -71,10 +71,18 @@ func (l *learner) pass(b []byte, end bool) (more bool) {
 	case end || bytes.HasSuffix(bytes.TrimRight(b, " \r\n"), []byte("}")) && gjson.ValidBytes(l.seen):
 		ids, end = l.provider.Learned(l.method, l.path, l.seen), true
 	}
-	if len(ids) > 0 {
-		l.lease.Bind(ids...)
-	}
+	l.bind(ids)
 	return !end
+}
+
+func (l *learner) bind(ids []string) {
+	if len(ids) == 0 {
+		return
+	}
+	l.lease.Bind(ids...)
+	if l.bound != nil {
+		l.bound()
+	}
 }
 
 // events looks through the events that are whole.

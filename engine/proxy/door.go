@@ -35,6 +35,10 @@ type Options struct {
 	// Prices are what models cost, the first that knows a model decides; the
 	// built-in table comes last.
 	Prices []provider.Prices
+	// Bound is called when an answer has told of something made upstream, after
+	// [engine.Lease.Bind] and before the client has it: it may wait a moment.
+	// nil is nobody.
+	Bound func()
 	// Log is told of requests refused at the door; nil is nobody. It must not
 	// block.
 	Log func(Refused)
@@ -102,7 +106,7 @@ func New(e *engine.Engine, o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{engine: e, o: o, services: map[string]*served{}, byModel: map[string]*served{}, started: time.Now(),
-		sender: &sender{engine: e, base: base, timeouts: o.Timeouts, byKey: map[string]http.RoundTripper{}, prices: append(slices.Clone(o.Prices), provider.Builtin)}}
+		sender: &sender{engine: e, base: base, timeouts: o.Timeouts, byKey: map[string]http.RoundTripper{}, prices: append(slices.Clone(o.Prices), provider.Builtin), bound: o.Bound}}
 	p.budget.left.Store(o.MaxReplayTotal)
 	keys := map[string]engine.Key{}
 	ways := map[BaseOptions]http.RoundTripper{}

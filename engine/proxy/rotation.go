@@ -147,6 +147,7 @@ type sender struct {
 	byKey    map[string]http.RoundTripper // keys with a way out of their own
 	timeouts Timeouts
 	prices   []provider.Prices
+	bound    func()   // see [Options.Bound]
 	targets  sync.Map // *engine.Key -> *target
 }
 
@@ -266,7 +267,7 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		a.price = func(u *provider.Usage) { u.Price(key.Kind, r.Model, s.prices...) }
 	}
 	if v.Kind == engine.OK && res.StatusCode >= 200 && res.StatusCode < 300 && !o.unkept {
-		a.learn = learn(r, t.provider, lease, res)
+		a.learn = s.learn(r, t.provider, lease, res)
 	}
 	res.Body = a
 	if rw, ok := a.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {

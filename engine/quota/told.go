@@ -271,12 +271,17 @@ func (b *Book) vote(missing float64, reset time.Duration, now time.Time) {
 func (b *Book) turnInto(fixed bool, missing float64, end, now time.Time) {
 	amount := b.whole()
 	if fixed {
-		b.counter = &window{amount: amount, used: missing + b.pending, end: end,
-			next: func(now, end time.Time) time.Time { return every(usual(b.longest))(now, end) }}
+		b.counter = b.fixed(amount, missing+b.pending, end)
 	} else {
 		b.counter = &bucket{depth: amount, rate: amount / b.longest.Seconds(), missing: missing + b.pending, at: now, late: b.late}
 	}
 	b.describe()
+}
+
+// fixed counts windows that follow on each other, as long as is known by now.
+func (b *Book) fixed(amount, used float64, end time.Time) *window {
+	return &window{amount: amount, used: used, end: end,
+		next: func(now, end time.Time) time.Time { return every(usual(b.longest))(now, end) }}
 }
 
 // usual is the length of a window in which so long a time to its end was told:

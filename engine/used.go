@@ -1,0 +1,25 @@
+package engine
+
+import "time"
+
+// Used is what came of sending one request with one key.
+type Used struct {
+	At                           time.Time
+	Key, Account, Service, Model string
+	// Kind is what the answer said, or how the client saw it end.
+	Kind Kind
+	Usage
+}
+
+// WithUsed has f told of each request that was sent, once for each key it was
+// sent with, when that is over. It is called on the request's path, outside of
+// the engine's lock, by several goroutines at once: it must not block.
+func WithUsed(f func(Used)) Option {
+	return func(e *Engine) { e.used = f }
+}
+
+func (l *Lease) tellUsed(kind Kind, u Usage, now time.Time) {
+	if f := l.e.used; f != nil {
+		f(Used{At: now, Key: l.key.Name, Account: l.key.Account, Service: l.req.svc.Name, Model: l.req.Model, Kind: kind, Usage: u})
+	}
+}
