@@ -255,11 +255,13 @@ func (l *Lease) refusedBy(h *holder, v Verdict, pause time.Duration, now time.Ti
 	}
 	r := l.req
 	known := false
+	least := map[quota.Unit]float64{} // what is known is hardly twice as much
 	for _, b := range h.books {
 		if b.learner != nil || !b.concerns(r) || b.Window == 0 || !b.isNamed(v.Limit) {
 			continue
 		}
 		known = b.Refused(r.est.of(b.Unit), v.RetryAfter, now) || known
+		least[b.Unit] = b.PerSecond() / 2
 	}
 	if known || pause > longestPause {
 		return
@@ -273,7 +275,11 @@ func (l *Lease) refusedBy(h *holder, v Verdict, pause time.Duration, now time.Ti
 	}
 	// A refusal among few requests tells nothing of a rate.
 	if rate := h.accepted.Pace(now); h.accepted.Recent(now) >= fewest && len(h.books) < maxBooks {
-		learner := quota.NewLearner(v.Model, 0.95*rate, 0.95*h.tokens.Pace(now), now)
+		unit := unitNamed(v.Limit)
+		if least[quota.Tokens] > 0 && least[quota.Requests] == 0 {
+			unit = quota.Tokens
+		}
+		learner := quota.NewLearner(v.Model, unit, max(0.95*rate, least[quota.Requests]), max(0.95*h.tokens.Pace(now), least[quota.Tokens]), now)
 		h.books = append(h.books, &book{Book: learner.Book, learner: learner})
 	}
 }

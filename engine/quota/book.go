@@ -13,9 +13,9 @@ type Book struct {
 	// late is as for [Book.Late]; toldWindow is the window as headers call it.
 	late       time.Duration
 	toldWindow time.Duration
-	// takes counts the requests since the last refusal, if there was one.
-	takes       int
-	refusedOnce bool
+	// takes counts the requests since the last refusal, surprises the refusals
+	// that the book does not explain.
+	takes, surprises int
 	// emptied is when a refusal said that nothing is left.
 	emptied time.Time
 	hearsay
@@ -35,6 +35,10 @@ func (l Limit) counter(now time.Time) counter {
 	switch {
 	case l.Calendar != "":
 		return &window{amount: l.Amount, end: l.midnight(now), next: func(now, _ time.Time) time.Time { return l.midnight(now) }}
+	case l.Window > 0 && l.Window <= time.Second && l.Burst == 0 && l.Source != Header:
+		// So short a window is mostly a fixed one, and nothing is lost by
+		// counting strictly.
+		return &trailing{amount: l.Amount, length: l.Window}
 	case l.Window > 0:
 		return &bucket{depth: l.depth(), rate: l.Amount / l.Window.Seconds(), at: now}
 	default:

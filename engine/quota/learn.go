@@ -73,14 +73,19 @@ const (
 	slow = 1.0 / 600
 )
 
-// NewLearner begins to learn at a refusal, from the rates a second that were taken before it.
-func NewLearner(model string, requests, tokens float64, now time.Time) *Learner {
+// NewLearner begins to learn at a refusal, from the rates a second that were
+// taken before it. unit is what is probably counted; "" is requests.
+func NewLearner(model string, unit Unit, requests, tokens float64, now time.Time) *Learner {
 	l := &Learner{since: now, horizon: firstHorizon, larger: 0.5}
+	if unit != "" && unit != Requests && tokens > 0 {
+		l.unit, l.larger = 1, 0.7
+	}
 	l.expect()
 	l.rates[0] = belief{rate: max(requests, slow), weight: 2, left: 0.5}
 	if tokens > 0 {
 		l.rates[1] = belief{rate: tokens, weight: 2}
 	}
+	l.depth = l.perRequest()
 	l.open(model, now)
 	return l
 }

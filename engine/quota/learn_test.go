@@ -75,7 +75,7 @@ func TestLearnerFindsTheLimit(t *testing.T) {
 			// A first burst empties what there is.
 			for p.take(map[bool]float64{true: 5050, false: 1}[c.size != nil], t0) {
 			}
-			l := NewLearner("m", c.first, tokens, t0)
+			l := NewLearner("m", "", c.first, tokens, t0)
 			now := t0
 			taken, calls, refused := 0.0, 0, 0
 			pause, inARow := time.Time{}, 0

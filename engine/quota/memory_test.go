@@ -124,7 +124,7 @@ func TestNonsenseIsNotTakenUp(t *testing.T) {
 
 func TestALearnerGoesOn(t *testing.T) {
 	t.Parallel()
-	l := NewLearner("m", 10, 1000, t0)
+	l := NewLearner("m", "", 10, 1000, t0)
 	now := t0
 	for i := range 400 {
 		now = now.Add(90 * time.Millisecond)

@@ -313,9 +313,12 @@ func (b *Book) describe() {
 	}
 }
 
-// rare is how many requests lie between two refusals that a known limit may
-// have: more of them, and it is not the one that counts.
-const rare = 50
+// A known limit may have a refusal in every rare requests, and some more that
+// are excused: with more of them it is not the one that counts.
+const (
+	rare    = 30
+	excused = 5
+)
 
 // Refused says that the provider refused n, which fitted here, and that it would
 // fit after wait; 0 is unknown. A limit that nobody said
@@ -323,8 +326,9 @@ const rare = 50
 // of its window more than its amount. It reports false where refusals come so
 // often that there must be another limit than this one.
 func (b *Book) Refused(n float64, wait time.Duration, now time.Time) bool {
-	explains := !b.refusedOnce || b.takes > rare
-	b.refusedOnce, b.takes, b.emptied = true, 0, now
+	b.surprises = max(b.surprises-b.takes/rare, 0) + 1
+	b.takes, b.emptied = 0, now
+	explains := b.surprises <= excused
 	switch c := b.counter.(type) {
 	case *bucket:
 		if b.Source != Header && b.Burst == 0 {
