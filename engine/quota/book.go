@@ -73,7 +73,7 @@ func (b *Book) Late(d time.Duration) {
 	case *bucket:
 		c.late = d
 	case *trailing:
-		c.late = d
+		c.late = min(d, c.length/200)
 	}
 }
 

@@ -332,7 +332,8 @@ func (b *Book) Refused(n float64, wait time.Duration, now time.Time) bool {
 	switch c := b.counter.(type) {
 	case *bucket:
 		if b.Source != Header && b.Burst == 0 {
-			b.counter = &trailing{amount: c.depth, length: b.Window, late: b.late}
+			b.counter = &trailing{amount: c.depth, length: b.Window}
+			b.Late(b.late)
 			b.take(c.depth, takenAt(b.Window, wait, now))
 			return explains
 		}
