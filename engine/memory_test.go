@@ -489,6 +489,20 @@ func TestUndoKnowsNothingNewerAfterARestart(t *testing.T) {
 	})
 }
 
+func TestAKeyThatServedNeedNotProveItselfAgain(t *testing.T) {
+	t.Parallel()
+	l := newLife(t, poolOf(2))
+	serve(t, l.Engine)
+	serve(t, l.Engine)
+	l.restart()
+	for i := range 6 {
+		lease := acquire(t, l.Engine, request())
+		if want := fmt.Sprintf("k%d", i%2+1); lease.Key().Name != want {
+			t.Errorf("request %d went to %s, want %s: all at once, in turn", i, lease.Key().Name, want)
+		}
+	}
+}
+
 func TestTheTimelineGoesOn(t *testing.T) {
 	t.Parallel()
 	l := newLife(t, poolOf(2))
