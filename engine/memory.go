@@ -36,6 +36,8 @@ type CredentialMemory struct {
 	// Account is whose it is as the provider tells, "" where it has not told.
 	Account string `json:"account,omitempty"`
 	HolderMemory
+	// Proven is set once it has served.
+	Proven      bool       `json:"proven,omitempty"`
 	Requests    int64      `json:"requests"`
 	Verdicts    Verdicts   `json:"verdicts"`
 	Usage       Usage      `json:"usage"`
@@ -243,7 +245,7 @@ func (e *Engine) unsaved() []Event {
 }
 
 func (c *credential) memory(now time.Time) CredentialMemory {
-	return CredentialMemory{Fingerprint: c.fingerprint, Account: c.told, HolderMemory: c.holder.memory(now), Requests: c.requests, Verdicts: c.verdicts,
+	return CredentialMemory{Fingerprint: c.fingerprint, Account: c.told, HolderMemory: c.holder.memory(now), Proven: c.proven, Requests: c.requests, Verdicts: c.verdicts,
 		Usage: c.usage, Unpriced: c.unpriced, LastFailure: timePtr(c.lastFailure)}
 }
 
@@ -415,6 +417,7 @@ func (e *Engine) restoreAccount(c *credential, told string) {
 
 func (c *credential) restore(m *CredentialMemory, now time.Time) {
 	c.holder.restore(&m.HolderMemory, now)
+	c.proven = m.Proven
 	c.requests, c.verdicts, c.usage, c.unpriced, c.lastFailure = m.Requests, m.Verdicts, m.Usage, m.Unpriced, timeOf(m.LastFailure)
 }
 

@@ -489,6 +489,18 @@ func TestUndoKnowsNothingNewerAfterARestart(t *testing.T) {
 	})
 }
 
+func TestAKeyThatServedNeedNotProveItselfAgain(t *testing.T) {
+	t.Parallel()
+	l := newLife(t, poolOf(2, func(c *Config) { c.Services[0].Strategy = Failover }))
+	serve(t, l.Engine)
+	l.restart()
+	for i := range 3 {
+		if got := acquire(t, l.Engine, request()).Key().Name; got != "k1" {
+			t.Errorf("request %d went to %s, though k1 serves", i, got)
+		}
+	}
+}
+
 func TestTheTimelineGoesOn(t *testing.T) {
 	t.Parallel()
 	l := newLife(t, poolOf(2))

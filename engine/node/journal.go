@@ -21,10 +21,10 @@ const (
 	// saveEvery is how often what changed goes to the journal, which gathers for
 	// a while itself.
 	saveEvery = 140 * time.Millisecond
-	// actionTime is how long an operator's action waits for the disk, bindTime
+	// actionTime is how long an operator's action waits for the disk, boundTime
 	// how long an answer does that tells of something made upstream.
 	actionTime = 2 * time.Second
-	bindTime   = 50 * time.Millisecond
+	boundTime  = 50 * time.Millisecond
 	// recalled is how many events the timeline begins with.
 	recalled = 500
 	// maxModels bounds the models that usage tells apart: clients name them. The
@@ -60,6 +60,8 @@ func JournalPath(cfg *config.Config, env control.LookupEnv, port string) (string
 type keeper struct {
 	engine  *engine.Engine
 	journal *journal.Journal
+	// patience is how long an answer waits for its bindings.
+	patience time.Duration
 
 	// mu makes what is taken of the engine first come to the journal first: no
 	// older document follows a newer one.
@@ -89,7 +91,7 @@ func (n *Node) openJournal(where func(port string) (string, error)) (past, error
 	if err != nil {
 		return past{}, err
 	}
-	n.keeper = &keeper{journal: j}
+	n.keeper = &keeper{journal: j, patience: boundTime}
 	return recall(context.Background(), j.Reader, n.log)
 }
 
@@ -136,7 +138,7 @@ func (k *keeper) keepBindings() *journal.Pending {
 // waitBound waits until the bindings that the engine knows are on disk, but not
 // for long.
 func (k *keeper) waitBound() {
-	ctx, cancel := context.WithTimeout(context.Background(), bindTime)
+	ctx, cancel := context.WithTimeout(context.Background(), k.patience)
 	defer cancel()
 	_ = k.keepBindings().Wait(ctx) // the journal's status tells
 }
