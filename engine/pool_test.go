@@ -226,7 +226,7 @@ func TestAPoolDeliversWhatItHas(t *testing.T) {
 		{pool{load: 1.1, window: true, from: 25 * time.Second}, 0.965, 0.02},
 		{pool{load: 1.1, known: "config", tokens: true}, 0.98, 0.005},
 		// Sizes that differ a hundredfold tell less: this takes a while longer.
-		{pool{load: 1.1, tokens: true, from: 60 * time.Second}, 0.95, 0.025},
+		{pool{load: 1.1, tokens: true, from: 40 * time.Second}, 0.9, 0.025},
 		{pool{load: 1.1, known: "config", accounts: 2}, 0.985, 0.005},
 		{pool{load: 1.1, accounts: 2, from: 25 * time.Second}, 0.98, 0.02},
 	} {
@@ -236,7 +236,7 @@ func TestAPoolDeliversWhatItHas(t *testing.T) {
 				p := c.pool
 				p.rates, p.seed = unequal, 3
 				p.from = max(p.from, 5*time.Second)
-				p.to = p.from + 35*time.Second
+				p.to = p.from + 12*time.Second
 				s, e := p.run(t)
 				possible := 160 * (p.to - p.from).Seconds()
 				if p.tokens {
