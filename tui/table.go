@@ -104,12 +104,10 @@ type table[R any] struct {
 	// stays with its row when rows move.
 	id       func(R) string
 	selected string
-	// focused tables show their selection strongly.
-	focused bool
-	offset  int
-	pane    paneID
-	sorted  string // the heading that a person sorts by
-	bare    bool   // no headings
+	offset   int
+	pane     paneID
+	sorted   string // the heading that a person sorts by
+	bare     bool   // no headings
 	// whole is a row that has no columns, nil for one that has.
 	whole func(R) []span
 	// foot is true when a border below can bear how many rows are hidden.

@@ -292,7 +292,7 @@ func TestAReaderSeesAJournalThatIsWrittenAndOneThatIsNot(t *testing.T) {
 	see("while it is written on", 2)
 	shut(t, j)
 	see("when nobody writes it", 2)
-	j = open(t, p, Options{})
+	open(t, p, Options{})
 	see("when it is written again", 2)
 }
 
