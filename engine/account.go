@@ -17,7 +17,7 @@ func (e *Engine) learnAccount(k *key, told string, now time.Time) {
 	c.told = told
 	a := c.account
 	if a == nil {
-		c.account = e.account(k.Provider, told)
+		c.account = e.account(nil, k.Provider, told)
 		c.account.keys++
 		c.account.told = told
 		e.readyAll(c.account, now)
@@ -38,6 +38,19 @@ func (e *Engine) learnAccount(k *key, told string, now time.Time) {
 	}
 	if !sameAccount(a.told, told) {
 		e.contradict(k, fmt.Sprintf("is of %s, says the provider, and not of %s as other keys of account %s", told, a.told, a.name), now)
+	}
+}
+
+// learnAccount takes in whose key it is, if its answer tells. From then on the
+// lease is one of the account's.
+func (l *Lease) learnAccount(told string, now time.Time) {
+	if told == "" || l.cred.retired {
+		return
+	}
+	l.e.learnAccount(l.cred.names[0], told, now)
+	if a := l.cred.account; l.holders[1] == nil && a != nil {
+		l.holders[1] = a
+		a.inFlight++
 	}
 }
 

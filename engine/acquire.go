@@ -61,6 +61,7 @@ type Request struct {
 
 type attempt struct {
 	key  *key
+	cred *credential // the key's when it was chosen
 	gens gens
 	// elsewhere is set where its account did not have what was asked for.
 	elsewhere bool
@@ -83,7 +84,7 @@ func (r *Request) attempt(i int) *attempt {
 }
 
 func (r *Request) remember(k *key, g gens) {
-	a := attempt{key: k, gens: g}
+	a := attempt{key: k, cred: k.cred, gens: g}
 	if r.attempts < len(r.tried) {
 		r.tried[r.attempts] = a
 	} else {
@@ -94,7 +95,7 @@ func (r *Request) remember(k *key, g gens) {
 
 func (r *Request) hasTried(c *credential) bool {
 	for i := range r.attempts {
-		if r.attempt(i).key.cred == c {
+		if r.attempt(i).cred == c {
 			return true
 		}
 	}
@@ -104,18 +105,21 @@ func (r *Request) hasTried(c *credential) bool {
 // Lease is one request's hold on one key. [Lease.Judge] tells it what the
 // answer's head said; [Lease.Close] ends it.
 type Lease struct {
-	e    *Engine
-	req  *Request
-	key  *key
-	at   time.Time
-	gens gens
+	e   *Engine
+	req *Request
+	key *key
+	// config, cred and holders are what the key was when it was chosen: a reload
+	// may have made something else of it since.
+	config  *Key
+	cred    *credential
+	holders [2]*holder
+	at      time.Time
+	gens    gens
 	// trials are the holds that this lease puts to the test: the key's and the
 	// account's.
 	trials [2]*hold
-	// account is the key's, as it was known when the lease was taken.
-	account *holder
-	judged  bool
-	over    bool
+	judged bool
+	over   bool
 	// refused is set when the answer says that nothing was used up.
 	refused bool
 	kind    Kind
@@ -123,7 +127,7 @@ type Lease struct {
 }
 
 // Key is the key that serves the request. It must not be changed.
-func (l *Lease) Key() *Key { return &l.key.Key }
+func (l *Lease) Key() *Key { return l.config }
 
 // At is when the key was chosen.
 func (l *Lease) At() time.Time { return l.at }
@@ -277,6 +281,9 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 		}
 		e.begin(r, s, now)
 	}
+	if r.svc.removed {
+		return nil, e.removed(r, now)
+	}
 	if err := ctx.Err(); err != nil {
 		e.end(r, now, ClientError, clientLeft)
 		return nil, err
@@ -392,8 +399,8 @@ func (e *Engine) leaseSlowly(r *Request, s *service, now time.Time) *Lease {
 // take makes the lease and reserves the limits.
 func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 	c, s := k.cred, r.svc
-	l := &Lease{e: e, req: r, key: k, at: now}
-	for i, h := range c.holders() {
+	l := &Lease{e: e, req: r, key: k, config: k.Key, cred: c, holders: c.holders(), at: now}
+	for i, h := range l.holders {
 		if h == nil || h.all.hold == nil {
 			continue
 		}
@@ -408,7 +415,6 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 	l.gens = gensOf(c, r)
 	r.remember(k, l.gens)
 	l.takeLimits(now)
-	l.account = c.account
 	for _, h := range c.holders() {
 		if h != nil {
 			h.inFlight++

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keywheel/engine/quota"
+	"keywheel/engine/secret"
 )
 
 // BenchmarkRequest chooses, judges and settles one request.
@@ -44,6 +45,34 @@ func BenchmarkRequest(b *testing.B) {
 				l.Close(Usage{Input: 100, Output: 20}, nil)
 			}
 		})
+	}
+}
+
+// BenchmarkReload goes over from a thousand keys of twenty services to the same
+// with other secrets.
+func BenchmarkReload(b *testing.B) {
+	configs := [2]Config{}
+	for i := range configs {
+		for s := range 20 {
+			svc := Service{Name: fmt.Sprint("s", s)}
+			for k := range 50 {
+				name := fmt.Sprintf("k%d-%d", s, k)
+				svc.Keys = append(svc.Keys, name)
+				configs[i].Keys = append(configs[i].Keys, Key{Name: name, Provider: "p", Secret: secret.New(fmt.Sprint("sk-test-not-a-key-", name, i))})
+			}
+			configs[i].Services = append(configs[i].Services, svc)
+		}
+	}
+	e, err := New(configs[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	i := 0
+	for b.Loop() {
+		i++
+		if err := e.Reload(configs[i%2]); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -313,7 +313,7 @@ func (e *Engine) foreign(r *Request, k *key) string {
 		if !a.elsewhere || r.bound.to != nil && k == r.bound.maker {
 			continue // of an account's workspaces the maker's own knows it
 		}
-		if a.key.cred == k.cred || a.key.cred.account != nil && a.key.cred.account == k.cred.account {
+		if a.cred == k.cred || a.cred.account != nil && a.cred.account == k.cred.account {
 			return "its account was asked: it does not have what is asked for"
 		}
 	}

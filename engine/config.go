@@ -60,6 +60,12 @@ type Key struct {
 	// it ("Bearer "); "" is where the provider reads keys.
 	AuthHeader string
 	AuthPrefix string
+	// Dialect is the API that it speaks; "" is that of Kind. A key is lent only to
+	// a service that speaks its own.
+	Dialect string
+	// Override is where Secret was read from in place of Ref, safe to show; "" is
+	// nowhere.
+	Override string
 	// CanTest is true if the provider has a free call that tests the key.
 	CanTest bool
 	// Source is where the key is declared ("keywheel.toml:12").

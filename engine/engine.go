@@ -28,6 +28,10 @@ type Engine struct {
 	accounts map[string]*holder // by provider and name
 	services []*service
 	svcBy    map[string]*service
+	// retired are the secrets that no key has any more, shelf the keys that a
+	// reload has removed and of which an operator's word is kept.
+	retired retired
+	shelf   map[string]*key
 	// lines are the services in whose line somebody waits, the next to be
 	// served first.
 	lines []*service
@@ -66,7 +70,7 @@ type Engine struct {
 // key is a name in the config. What the operator does belongs to it; what is
 // known of the secret belongs to its credential.
 type key struct {
-	Key
+	*Key     // a reload puts another in its place
 	cred     *credential
 	disabled *hold
 	draining bool
@@ -87,7 +91,13 @@ func (k *key) stride() float64 { return 1 / float64(max(k.Weight, 1)) }
 // credential is one secret at one provider. Two keys with one secret share it.
 type credential struct {
 	holder
-	fingerprint string
+	// id tells it from all others: its fingerprint, or which key misses it.
+	id, fingerprint string
+	// provider is the name of its provider, label a key's that has it or had it
+	// last.
+	provider, label string
+	// retired is set once no key has it any more.
+	retired     bool
 	account     *holder // nil where the account is unknown
 	names       []*key
 	requests    int64
@@ -106,9 +116,12 @@ type credential struct {
 // service is one consumer of keys.
 type service struct {
 	Service
-	tiers    []*tier
+	tiers []*tier
+	// removed is set once a reload has taken it out of the config.
+	removed  bool
 	strategy strategy
 	stuck    stuck
+	lends    []lend
 	books    []*book
 	// inUse is the key that served last, tier the tier it is of.
 	inUse     *key
@@ -162,96 +175,27 @@ func WithPatience(d time.Duration, many int) Option {
 func New(cfg Config, options ...Option) (*Engine, error) {
 	now := time.Now()
 	e := &Engine{started: now, keyBy: map[string]*key{}, svcBy: map[string]*service{}, incidents: map[string]*incident{},
-		accounts: map[string]*holder{}, habits: map[string]*habits{},
+		accounts: map[string]*holder{}, shelf: map[string]*key{}, habits: map[string]*habits{},
 		rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), rate: quota.NewMeter(10 * time.Second)}
 	e.log.changed = make(chan struct{})
 	for _, o := range options {
 		o(e)
 	}
-	creds := map[string]*credential{}
-	for _, a := range cfg.Accounts {
-		h := e.account(a.Provider, a.Name)
-		h.books = openBooks(h.books, a.Limits, now)
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
-	for _, kc := range cfg.Keys {
-		if e.keyBy[kc.Name] != nil {
-			return nil, fmt.Errorf("key %q is declared twice", kc.Name)
-		}
-		k := &key{Key: kc}
-		id := kc.Secret.Fingerprint(kc.Provider, host(kc.BaseURL))
-		if id == "" {
-			id = "missing " + kc.Name
-		}
-		c := creds[id]
-		if c == nil {
-			c = &credential{holder: newHolder(), fingerprint: kc.Secret.Fingerprint(kc.Provider, host(kc.BaseURL)), rate: quota.NewMeter(time.Minute)}
-			creds[id] = c
-			e.creds = append(e.creds, c)
-		}
-		if kc.Account != "" && c.account == nil {
-			c.account = e.account(kc.Provider, kc.Account)
-			c.account.keys++
-		}
-		c.books = openBooks(c.books, kc.Limits, now)
-		c.names = append(c.names, k)
-		k.cred = c
-		e.keys = append(e.keys, k)
-		e.keyBy[k.Name] = k
-	}
-	for _, sc := range cfg.Services {
-		s := &service{Service: sc, strategy: strategies[sc.Strategy], rate: quota.NewMeter(30 * time.Second)}
-		s.served = quota.NewMeter(10 * time.Second)
-		if s.strategy == nil {
-			return nil, fmt.Errorf("service %q: unknown strategy %q, want one of %v", sc.Name, sc.Strategy, Strategies)
-		}
-		if e.svcBy[sc.Name] != nil {
-			return nil, fmt.Errorf("service %q is declared twice", sc.Name)
-		}
-		for _, names := range [][]string{sc.Keys, sc.Fallback} {
-			var ks []*key
-			for _, n := range names {
-				k := e.keyBy[n]
-				if k == nil {
-					return nil, fmt.Errorf("service %q: there is no key %q", sc.Name, n)
-				}
-				ks = append(ks, k)
-			}
-			if len(ks) > 0 {
-				s.tiers = append(s.tiers, newTier(ks))
-			}
-		}
-		s.books = openBooks(nil, sc.Limits, now)
-		e.services = append(e.services, s)
-		e.svcBy[s.Name] = s
-	}
+	e.build(&cfg, cfg.fingerprints(), now)
 	if e.memory != nil {
 		e.restore(e.memory, now)
 		e.memory = nil
-	}
-	for _, k := range e.keys {
-		e.ready(k, now)
-	}
-	for _, s := range e.services {
-		s.usable = s.countUsable(now)
-		switch {
-		case s.usable > 0:
-			s.downSince = time.Time{}
-		case s.downSince.IsZero():
-			s.downSince = now
+		for _, k := range e.keys {
+			e.ready(k, now)
+		}
+		for _, s := range e.services {
+			s.begin(now)
 		}
 	}
 	return e, nil
-}
-
-// account finds an account, and makes it if need be.
-func (e *Engine) account(provider, name string) *holder {
-	id := provider + "/" + name
-	if e.accounts[id] == nil {
-		h := newHolder()
-		h.name = name
-		e.accounts[id] = &h
-	}
-	return e.accounts[id]
 }
 
 // prove notes that a key which never served is being asked, or is no more.
@@ -454,6 +398,7 @@ func (e *Engine) sweep(now time.Time) {
 			}
 		}
 	}
+	changed = e.endLends(now) || changed
 	for _, s := range e.services {
 		if s.pin != nil && !s.pin.until.IsZero() && !now.Before(s.pin.until) {
 			e.emit(Event{At: now, Kind: EventOperator, Service: s.Name, Key: s.pin.key.Name, State: Active, By: "engine",

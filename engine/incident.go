@@ -64,7 +64,7 @@ func (e *Engine) upstreamFault(l *Lease, v Verdict, now time.Time) {
 	second := false
 	for i := range l.req.attempts - 1 {
 		a := l.req.attempt(i)
-		second = second || a.kind == UpstreamFault && a.key.cred != l.key.cred
+		second = second || a.kind == UpstreamFault && a.cred != l.cred
 	}
 	inc.Of = 0
 	for _, k := range e.keys {
@@ -98,10 +98,10 @@ func (e *Engine) backOff(l *Lease, v Verdict, now time.Time) {
 	if _, fresh := l.target(Verdict{Scope: ScopeKey}, v.Model); !fresh {
 		return
 	}
-	pause := max(v.RetryAfter, time.Second<<min(l.key.cred.at(v.Model).climbs, 5))
+	pause := max(v.RetryAfter, time.Second<<min(l.cred.at(v.Model).climbs, 5))
 	pause = min(pause, maxBackOff)
 	for _, c := range e.creds {
-		if c.names[0].Provider != l.key.Provider {
+		if c.provider != l.key.Provider {
 			continue
 		}
 		s := c.at(v.Model)
@@ -118,7 +118,7 @@ func (e *Engine) backOff(l *Lease, v Verdict, now time.Time) {
 
 // inIncident reports whether the credential's provider has an incident.
 func (e *Engine) inIncident(c *credential) bool {
-	inc := e.incidents[c.names[0].Provider]
+	inc := e.incidents[c.provider]
 	return inc != nil && inc.active
 }
 

@@ -49,13 +49,11 @@ func (l *Lease) judge(v Verdict, now time.Time) (again bool) {
 		return false
 	}
 	l.judged, l.kind, l.status = true, v.Kind, v.Evidence.Status
-	if v.Account != "" {
-		e.learnAccount(l.key, v.Account, now)
-	}
+	l.learnAccount(v.Account, now)
 	l.answered(&v, now)
-	l.key.cred.mark()
-	e.counted(l.key.cred, now)
-	r, c := l.req, l.key.cred
+	l.cred.mark()
+	e.counted(l.cred, now)
+	r, c := l.req, l.cred
 	if len(r.Bound) > 0 {
 		v = e.elsewhere(l, v)
 		l.kind = v.Kind
@@ -126,7 +124,7 @@ func (l *Lease) close(u Usage, err error, now time.Time) (kind Kind, first bool)
 	if l.over {
 		return l.kind, false
 	}
-	r, c := l.req, l.key.cred
+	r, c := l.req, l.cred
 	e.endTrials(l, now)
 	e.release(l, u, now)
 	kind = l.kind
@@ -170,12 +168,13 @@ func (l *Lease) outcome(now time.Time) string {
 // release gives the key and what was reserved back.
 func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 	l.over = true
-	c := l.key.cred
-	for _, h := range [...]*holder{&c.holder, l.account} {
+	c := l.cred
+	for _, h := range l.holders {
 		if h != nil {
 			h.inFlight--
 		}
 	}
+	e.retired.released(e, c, now)
 	if c.inFlight == 0 {
 		e.prove(c, false)
 	}
@@ -186,7 +185,7 @@ func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 	}
 	e.learnHabits(l.req, u)
 	l.settleLimits(u, now)
-	e.checkBooks(l.key, now)
+	e.checkBooks(l, now)
 	e.dispatch(now)
 }
 
@@ -206,11 +205,11 @@ func (e *Engine) another(r *Request, now time.Time) bool {
 // target is whom a verdict is about, and whether the answer is of the present
 // generation of that slot.
 func (l *Lease) target(v Verdict, part string) (h *holder, fresh bool) {
-	c, i := l.key.cred, 0
-	if v.Scope == ScopeAccount && c.account != nil {
+	i := 0
+	if v.Scope == ScopeAccount && l.holders[1] != nil {
 		i = 1
 	}
-	h = c.holders()[i]
+	h = l.holders[i]
 	for j, name := range l.req.parts() {
 		if name == part {
 			return h, genOf(h.slot(part)) == l.gens[i][j]
@@ -224,13 +223,13 @@ func (l *Lease) target(v Verdict, part string) (h *holder, fresh bool) {
 // succeeded forgets strikes, ends trials, and settles whom the request's
 // earlier faults belong to: they were the other keys'.
 func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
-	r, c := l.req, l.key.cred
+	r, c := l.req, l.cred
 	if kind == OK {
 		c.lastOK = now
 		c.proven = true
 		e.prove(c, false)
 	}
-	for i, h := range c.holders() {
+	for i, h := range l.holders {
 		if h == nil {
 			continue
 		}
@@ -243,7 +242,7 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 			e.touched(h, now)
 		}
 	}
-	for i, h := range c.holders() {
+	for i, h := range l.holders {
 		if h == nil {
 			continue
 		}
@@ -273,9 +272,9 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 // strike blames a key for a fault, now that another key served the same
 // request. Five within a minute make it failing.
 func (e *Engine) strike(l *Lease, a *attempt, now time.Time) {
-	c := a.key.cred
+	c := a.cred
 	c.changed = true
-	if a.gens[0][0] != c.all.gen || e.inIncident(c) || !c.all.strike(now) {
+	if c.retired || a.gens[0][0] != c.all.gen || e.inIncident(c) || !c.all.strike(now) {
 		return
 	}
 	k := c.names[0]
@@ -293,7 +292,7 @@ func (e *Engine) rateLimited(l *Lease, v Verdict, now time.Time) {
 	if !fresh {
 		return
 	}
-	s, c := h.at(v.Model), l.key.cred
+	s, c := h.at(v.Model), l.cred
 	var pause time.Duration
 	how := ""
 	switch {
@@ -381,9 +380,9 @@ func (e *Engine) askProbe(k *key, hd *hold, now time.Time) {
 // rejected counts a rejection of a key whose request another key then served:
 // three of them in a row confirm what no test call did.
 func (e *Engine) rejected(l *Lease, a *attempt, now time.Time) {
-	c := a.key.cred
+	c := a.cred
 	h := c.all.hold
-	if h == nil || h.verdict != InvalidKey || h.state == Revoked {
+	if c.retired || h == nil || h.verdict != InvalidKey || h.state == Revoked {
 		return
 	}
 	c.changed = true
@@ -466,12 +465,15 @@ func (e *Engine) place(k *key, h *holder, part string, hd *hold, now time.Time) 
 		old = nil
 	}
 	s.place(hd)
-	if old == nil && part == "" && hd.state < Cooling && !hd.confirming {
+	if old == nil && part == "" && hd.state < Cooling && !hd.confirming && k.has(h) {
 		st := hd.status(e.accountName(h, k), part)
 		e.emit(Event{At: now, Kind: EventHold, Key: k.Name, State: hd.state, By: hd.by, Hold: &st, Text: hd.state.String() + ": " + hd.why + whenOver(hd, now)})
 	}
 	e.touched(h, now)
 }
+
+// has reports whether h is of the key's present secret or account.
+func (k *key) has(h *holder) bool { return h == &k.cred.holder || h == k.cred.account }
 
 // accountName is the name of the account if h is one, else "".
 func (e *Engine) accountName(h *holder, k *key) string {
@@ -484,7 +486,7 @@ func (e *Engine) accountName(h *holder, k *key) string {
 // endTrials ends the lease's trials that its answer did not end: the next comes
 // after twice the pause.
 func (e *Engine) endTrials(l *Lease, now time.Time) {
-	for i, h := range l.key.cred.holders() {
+	for i, h := range l.holders {
 		t := l.trials[i]
 		l.trials[i] = nil
 		if t == nil || !t.trying {

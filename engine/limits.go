@@ -18,6 +18,8 @@ type book struct {
 	*quota.Book
 	// learner keeps the book of a limit that nobody tells; nil for the others.
 	learner *quota.Learner
+	// declared is set where the config says the limit.
+	declared bool
 	// low is set while less than a fifth is left and that has been said.
 	low bool
 }
@@ -27,14 +29,33 @@ func newBook(b *quota.Book) *book {
 	return &book{Book: b}
 }
 
-// openBooks opens a book for each limit that has none yet.
-func openBooks(books []*book, limits []quota.Limit, now time.Time) []*book {
+// reopenBooks brings the books up to the limits that the config declares. One
+// that is declared as before stays as it is, one of another amount goes on from
+// what is used, one that is no longer declared is closed. What answers told and
+// refusals taught stays. inFlight is how many requests run now.
+func reopenBooks(books []*book, limits []quota.Limit, inFlight int, now time.Time) []*book {
+	var list []*book
 	for _, l := range limits {
-		if !slices.ContainsFunc(books, func(b *book) bool { return b.Limit == l }) {
-			books = append(books, newBook(quota.NewBook(l, now)))
+		if slices.ContainsFunc(list, func(b *book) bool { return b.Limit == l }) {
+			continue
 		}
+		i := slices.IndexFunc(books, func(b *book) bool { return b.declared && b.Limit == l })
+		if i >= 0 {
+			list = append(list, books[i])
+			continue
+		}
+		b := newBook(quota.NewBook(l, now))
+		b.declared = true
+		i = slices.IndexFunc(books, func(o *book) bool { return o.declared && o.SameWindow(l) })
+		switch {
+		case i >= 0:
+			b.Resume(books[i].Book, now)
+		case l.Unit == quota.Concurrent && l.Model == "":
+			b.Settle(float64(inFlight), now)
+		}
+		list = append(list, b)
 	}
-	return books
+	return append(list, slices.DeleteFunc(slices.Clone(books), func(b *book) bool { return b.declared })...)
 }
 
 // estimate is what a request is expected to use.
@@ -149,12 +170,12 @@ func (l *Lease) takeLimits(now time.Time) {
 		}
 	}
 	l.eachBooks(take)
-	l.e.counted(l.key.cred, now)
+	l.e.counted(l.cred, now)
 }
 
 // eachBooks calls f with the books of the key, its account and the service.
 func (l *Lease) eachBooks(f func([]*book)) {
-	for _, h := range l.key.cred.holders() {
+	for _, h := range l.holders {
 		if h != nil && len(h.books) > 0 {
 			f(h.books)
 		}
@@ -191,10 +212,9 @@ func (l *Lease) answered(v *Verdict, now time.Time) {
 
 // hear corrects the books by what the answer tells of them.
 func (l *Lease) hear(v *Verdict, now time.Time) {
-	c := l.key.cred
-	h := &c.holder
-	if v.ToldScope == ScopeAccount && c.account != nil {
-		h = c.account
+	h := l.holders[0]
+	if v.ToldScope == ScopeAccount && l.holders[1] != nil {
+		h = l.holders[1]
 	}
 	model := l.req.Model
 	for _, t := range v.Told {
@@ -236,7 +256,7 @@ func (l *Lease) settleLimits(u Usage, now time.Time) {
 			}
 		}
 	})
-	l.e.counted(l.key.cred, now)
+	l.e.counted(l.cred, now)
 }
 
 const (
@@ -311,14 +331,14 @@ func unitNamed(limit string) quota.Unit {
 
 // checkBooks says when a limit runs low, and holds the key or the account when
 // a window that ends by the calendar, or the money, is used up.
-func (e *Engine) checkBooks(k *key, now time.Time) {
-	for _, h := range k.cred.holders() {
-		if h == nil {
-			continue
+func (e *Engine) checkBooks(l *Lease, now time.Time) {
+	for _, h := range l.holders {
+		if h == nil || !l.key.has(h) {
+			continue // its secret was replaced meanwhile
 		}
 		for _, b := range h.books {
 			if (b.Calendar != "" || b.Source == Balanced) && b.learner == nil {
-				e.checkBook(k, h, b, now)
+				e.checkBook(l.key, h, b, now)
 			}
 		}
 	}

@@ -117,6 +117,7 @@ type KeyMemory struct {
 type ServiceMemory struct {
 	Name string     `json:"name"`
 	Pin  *PinMemory `json:"pin,omitempty"`
+	Lent []Lent     `json:"lent,omitempty"`
 	// InUse is the key that served last, Tier the number of its tier.
 	InUse string       `json:"in_use,omitempty"`
 	Tier  int          `json:"tier,omitempty"`
@@ -195,7 +196,7 @@ func (e *Engine) memorize(all bool) Memory {
 		}
 		return true
 	}
-	for _, c := range e.creds {
+	for _, c := range slices.Concat(e.creds, e.retired) {
 		if c.fingerprint != "" && due(&c.changed) {
 			m.Credentials = append(m.Credentials, c.memory(now))
 		}
@@ -343,7 +344,7 @@ func (k *key) memory() KeyMemory {
 
 func (s *service) memory(now time.Time) ServiceMemory {
 	m := ServiceMemory{Name: s.Name, Tier: s.tier, Model: s.model, Scope: s.scope, Several: s.several, Requests: s.requests, Failures: s.failures,
-		Rotations: s.rotations, Refused: s.refused, Verdicts: s.verdicts, DownSince: timePtr(s.downSince), Books: memoriesOf(s.books, now)}
+		Rotations: s.rotations, Refused: s.refused, Verdicts: s.verdicts, DownSince: timePtr(s.downSince), Lent: s.lent(), Books: memoriesOf(s.books, now)}
 	if s.pin != nil {
 		m.Pin = &PinMemory{Key: s.pin.key.Name, Until: timePtr(s.pin.until), By: s.pin.by}
 	}
@@ -409,7 +410,7 @@ func (e *Engine) restoreAccount(c *credential, told string) {
 		return
 	}
 	if c.account == nil {
-		c.account = e.account(c.names[0].Provider, told)
+		c.account = e.account(nil, c.names[0].Provider, told)
 		c.account.keys++
 	}
 	c.account.told = firstOf(c.account.told, told)
@@ -472,6 +473,8 @@ func (k *key) restore(m *KeyMemory, now time.Time) {
 }
 
 func (e *Engine) restoreService(s *service, m *ServiceMemory, now time.Time) {
+	s.restoreLend(e.keyBy, "", m.Lent, now)
+	e.arrange(s)
 	s.restorePin(e.keyBy, m.Pin, now)
 	if k := e.keyBy[m.InUse]; k != nil && s.serves(k) {
 		s.inUse = k

@@ -46,6 +46,8 @@ func init() {
 		VerbFail:    {key: true, run: (*Engine).opFail},
 		VerbLift:    {key: true, service: true, run: (*Engine).opLift},
 		VerbReset:   {key: true, service: true, run: (*Engine).opReset},
+		VerbLend:    {key: true, service: true, run: (*Engine).opLend},
+		VerbUnlend:  {key: true, service: true, run: (*Engine).opUnlend},
 		VerbUndo:    {run: (*Engine).opUndo},
 	}
 }

@@ -13,6 +13,8 @@ type Snapshot struct {
 	Services  []ServiceStatus `json:"services"`
 	Keys      []KeyStatus     `json:"keys"`
 	Incidents []Incident      `json:"incidents"`
+	// Config is what the instance runs by; nil where nobody reads it again.
+	Config *ConfigStatus `json:"config,omitempty"`
 	// LastSeq is the sequence number of the newest event.
 	LastSeq uint64 `json:"last_seq"`
 	// Journal is how what must survive is kept; nil where it is not.
@@ -21,6 +23,25 @@ type Snapshot struct {
 	You string `json:"you,omitempty"`
 	// Undo names the action that undo would take back; "" if none.
 	Undo string `json:"undo"`
+}
+
+// ConfigStatus is the configuration in force, and what is wrong with the files
+// as they are now.
+type ConfigStatus struct {
+	// Files are those it was read from; a change of any of them is noticed.
+	Files    []string  `json:"files"`
+	LoadedAt time.Time `json:"loaded_at"`
+	// Problems are why the files as they are now were not taken; none if they were.
+	Problems []ConfigProblem `json:"problems"`
+	// Restart are the settings that differ from those in force and need a restart.
+	Restart []string `json:"restart"`
+}
+
+// ConfigProblem is one thing that is wrong in a file; Line 0 is the whole file.
+type ConfigProblem struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+	Text string `json:"text"`
 }
 
 // ProxyStatus is the proxy as its clients see it.
@@ -83,6 +104,8 @@ type ServiceStatus struct {
 	// no key is usable.
 	KeyInUse string `json:"key_in_use"`
 	Pinned   string `json:"pinned"`
+	// Lent are those of Keys that serve it for a time only.
+	Lent []Lent `json:"lent"`
 	// PinnedUntil is zero when the pin has no end.
 	PinnedUntil  *time.Time `json:"pinned_until"`
 	Health       string     `json:"health"`
@@ -161,6 +184,11 @@ type KeyStatus struct {
 	Limits   []LimitStatus `json:"limits"`
 	// Bindings counts the upstream resources that were made with it.
 	Bindings int `json:"bindings"`
+	// Override is where its secret is read from in place of Ref, since a person
+	// has replaced it; "" is nowhere.
+	Override string `json:"override,omitempty"`
+	// Retiring are its former secrets on which requests are still in flight.
+	Retiring []Retiring `json:"retiring,omitempty"`
 	// Balance is what money is left, where the provider tells; nil is unknown.
 	Balance *Balance `json:"balance"`
 }
@@ -174,6 +202,20 @@ type Balance struct {
 	At       time.Time `json:"at"`
 	// Unusable is true where it does not suffice for a request.
 	Unusable bool `json:"unusable"`
+}
+
+// Lent is a key that serves a service beside its own until a moment.
+type Lent struct {
+	Key     string    `json:"key"`
+	Service string    `json:"service"`
+	Until   time.Time `json:"until"`
+	By      string    `json:"by"`
+}
+
+// Retiring is a former secret of a key, on which requests still run.
+type Retiring struct {
+	Fingerprint string `json:"fingerprint"`
+	InFlight    int    `json:"in_flight"`
 }
 
 // Usable reports whether the key can serve now.
@@ -300,7 +342,10 @@ const (
 	EventLow         EventKind = "low"
 	EventAccount     EventKind = "account"
 	// EventAlert is an alert, or that one could not be delivered.
-	EventAlert EventKind = "alert"
+	EventAlert  EventKind = "alert"
+	EventReload EventKind = "reload"
+	// EventReloadFailed is a configuration that could not be taken.
+	EventReloadFailed EventKind = "reload_failed"
 )
 
 // Event is one line of the timeline.
@@ -335,6 +380,8 @@ const (
 	VerbFail    Verb = "fail"
 	VerbLift    Verb = "lift"
 	VerbReset   Verb = "reset"
+	VerbLend    Verb = "lend"
+	VerbUnlend  Verb = "unlend"
 	VerbUndo    Verb = "undo"
 )
 
@@ -346,8 +393,8 @@ type Action struct {
 	Service string `json:"service,omitempty"`
 	// Key is meant by the others; by rotate it is the key to go to, if any.
 	Key string `json:"key,omitempty"`
-	// ForS is how long a disable or pin lasts, in seconds; 0 is until a person
-	// ends it.
+	// ForS is how long a disable, pin or lend lasts, in seconds; 0 is until a
+	// person ends it, which a lend does not take.
 	ForS   float64 `json:"for_s,omitempty"`
 	Reason string  `json:"reason,omitempty"`
 	// By is who asks: "you" in the monitor that runs the engine.

@@ -70,6 +70,10 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 	default:
 		st.Health = HealthOK
 	}
+	st.Lent = s.lent()
+	for _, l := range st.Lent {
+		st.Keys = append(st.Keys, l.Key)
+	}
 	if s.pin != nil {
 		st.Pinned, st.PinnedUntil = s.pin.key.Name, timePtr(s.pin.until)
 	}
@@ -87,7 +91,7 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 
 func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
 	c := k.cred
-	st := KeyStatus{Name: k.Name, Provider: k.Provider, Account: firstOf(k.Account, c.accountOf()), Fingerprint: c.fingerprint, Host: host(k.BaseURL), Ref: k.Ref, Draining: k.draining,
+	st := KeyStatus{Name: k.Name, Provider: k.Provider, Account: firstOf(k.Account, c.accountOf()), Fingerprint: c.fingerprint, Host: host(k.BaseURL), Ref: k.Ref, Override: k.Override, Retiring: e.retired.inFlight(k.Name), Draining: k.draining,
 		Scopes: append([]string{}, k.Scopes...), InFlight: c.inFlight, Requests: c.requests, Failures: c.verdicts.Failed(),
 		RateLimited: c.verdicts.RateLimited, Verdicts: c.verdicts, LastFailure: timePtr(c.lastFailure), InputTokens: c.usage.Input,
 		OutputTokens: c.usage.Output, CachedTokens: c.usage.Cached, CostUSD: c.usage.CostUSD, Unpriced: c.unpriced, PerMin: c.rate.PerSecond(now) * 60,

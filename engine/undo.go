@@ -151,6 +151,13 @@ func (e *Engine) opUndo(_ Action, _ *key, _ *service, now time.Time) (string, er
 	return "undid: " + d.Text, nil
 }
 
+// forgetUndo forgets the actions on keys and services that are gone.
+func (e *Engine) forgetUndo() {
+	e.undo = slices.DeleteFunc(e.undo, func(d Deed) bool {
+		return d.Undo.Key != nil && e.keyBy[d.Undo.Key.Name] == nil || d.Undo.Service != nil && e.svcBy[d.Undo.Service.Name] == nil
+	})
+}
+
 // bringBack places the holds again that an action took away, and takes away
 // those that it placed, unless something newer came between.
 func (h *holder) bringBack(m *HolderMemory, now time.Time) {
@@ -169,8 +176,13 @@ func (e *Engine) bringBackService(s *service, a Action, m *ServiceMemory, now ti
 	switch a.Verb {
 	case VerbPin, VerbUnpin:
 		s.restorePin(e.keyBy, m.Pin, now)
+	case VerbLend, VerbUnlend:
+		s.restoreLend(e.keyBy, a.Key, m.Lent, now)
+		e.rearrange(s, now)
 	case VerbRotate:
-		s.inUse = e.keyBy[m.InUse]
+		if s.inUse = e.keyBy[m.InUse]; s.inUse != nil && !s.serves(s.inUse) {
+			s.inUse = nil
+		}
 		s.last, s.rotations = m.Last, max(s.rotations-1, 0)
 		s.restoreTiers(m.Tiers)
 	case VerbReset:

@@ -20,6 +20,6 @@ func WithUsed(f func(Used)) Option {
 
 func (l *Lease) tellUsed(kind Kind, u Usage, now time.Time) {
 	if f := l.e.used; f != nil {
-		f(Used{At: now, Key: l.key.Name, Account: l.key.Account, Service: l.req.svc.Name, Model: l.req.Model, Kind: kind, Usage: u})
+		f(Used{At: now, Key: l.config.Name, Account: l.config.Account, Service: l.req.svc.Name, Model: l.req.Model, Kind: kind, Usage: u})
 	}
 }

@@ -82,6 +82,10 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 		if w.lease != nil {
 			return w.lease, nil
 		}
+		if s.removed {
+			e.remove(s, w)
+			return nil, e.removed(r, now)
+		}
 		if err := ctx.Err(); err != nil {
 			e.leave(s, w, now)
 			e.end(r, now, ClientError, clientLeft)

@@ -31,6 +31,10 @@ func onService(v engine.Verb) func([]string) engine.Action {
 	return func(args []string) engine.Action { return engine.Action{Verb: v, Service: args[0]} }
 }
 
+func lendAction(v engine.Verb) func([]string) engine.Action {
+	return func(args []string) engine.Action { return engine.Action{Verb: v, Key: args[0], Service: args[1]} }
+}
+
 var verbs = []verb{
 	{use: "rotate SERVICE", short: "Move a service to its next key", args: cobra.ExactArgs(1), action: onService(engine.VerbRotate), target: true},
 	{use: "pin SERVICE KEY", short: "Serve a service with this key alone", args: cobra.ExactArgs(2), lasting: true,
@@ -42,6 +46,8 @@ var verbs = []verb{
 	{use: "fail KEY", short: "Mark a key failed and move on", args: cobra.ExactArgs(1), action: onKey(engine.VerbFail), reasoned: true},
 	{use: "lift KEY|SERVICE", short: "Lift what holds a key, or all keys of a service", args: cobra.ExactArgs(1), action: onKey(engine.VerbLift), either: true},
 	{use: "reset KEY|SERVICE", short: "Lift holds and zero the counters", args: cobra.ExactArgs(1), action: onKey(engine.VerbReset), either: true},
+	{use: "lend KEY SERVICE", short: "Let a key serve another service too, for a time", args: cobra.ExactArgs(2), action: lendAction(engine.VerbLend), lasting: true},
+	{use: "unlend KEY SERVICE", short: "End a lend before its time", args: cobra.ExactArgs(2), action: lendAction(engine.VerbUnlend)},
 	{use: "undo", short: "Take the last operator action back", args: cobra.NoArgs,
 		action: func([]string) engine.Action { return engine.Action{Verb: engine.VerbUndo} }},
 }

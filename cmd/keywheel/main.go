@@ -68,6 +68,8 @@ func tell(err error) int {
 type flags struct {
 	config, listen, socket string
 	noJournal              bool
+	// again reads the configuration that load has read once more; nil before.
+	again func(commands bool) (*config.Config, error)
 }
 
 // journaled gives a verb that runs keywheel its flag.
@@ -96,7 +98,7 @@ monitor on your config.`,
 	p.StringVar(&f.listen, "listen", "", "where clients come in, host:port (default 127.0.0.1:5399)")
 	p.StringVar(&f.socket, "socket", "", "the control socket (default: $KEYWHEEL_SOCKET, else found)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(demoCommand(f), f.journaled(serveCommand(f)), statusCommand(f), eventsCommand(f), usageCommand(f), checkCommand(f), initCommand(f), importCommand(), attachCommand(f), explainCommand(), testCommand(f), whichCommand(f), whyCommand(f), envCommand(f), mapCommand(f))
+	root.AddCommand(demoCommand(f), f.journaled(serveCommand(f)), statusCommand(f), eventsCommand(f), usageCommand(f), checkCommand(f), initCommand(f), importCommand(), attachCommand(f), explainCommand(), testCommand(f), whichCommand(f), replaceCommand(f), whyCommand(f), envCommand(f), mapCommand(f))
 	root.AddCommand(actionCommands(f)...)
 	for _, c := range root.Commands() {
 		completeNames(f, c)
@@ -120,11 +122,8 @@ monitor on your config.`,
 
 // load reads the configuration and tells what was odd in it.
 func (f *flags) load() (*config.Config, error) {
-	cfg, err := config.Load(config.Options{Path: f.config, Listen: f.listen})
-	if err != nil {
-		return nil, err
-	}
-	return cfg, nil
+	f.again = config.Loader(config.Options{Path: f.config, Listen: f.listen})
+	return f.again(true)
 }
 
 // client finds the running instance.

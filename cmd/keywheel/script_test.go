@@ -15,6 +15,8 @@ import (
 
 	"keywheel/engine"
 	"keywheel/engine/journal"
+	"keywheel/engine/secret"
+	"keywheel/engine/sim"
 )
 
 func TestMain(m *testing.M) {
@@ -65,6 +67,39 @@ func TestScripts(t *testing.T) {
 					<-tick.C
 				}
 				ts.Fatalf("no instance within 10 s")
+			},
+			// awaitevent waits until the running instance tells of something.
+			"awaitevent": func(ts *testscript.TestScript, _ bool, args []string) {
+				tick := time.NewTicker(25 * time.Millisecond)
+				defer tick.Stop()
+				for range 400 {
+					if _ = ts.Exec("keywheel", "events"); strings.Contains(ts.ReadFile("stdout"), args[0]) {
+						return
+					}
+					<-tick.C
+				}
+				ts.Fatalf("no such event within 10 s: %s", args[0])
+			},
+			// pretend starts a simulated provider of a kind that takes some secrets,
+			// and puts its address into a variable.
+			"pretend": func(ts *testscript.TestScript, _ bool, args []string) {
+				var keys []sim.Key
+				for i, s := range args[2:] {
+					keys = append(keys, sim.Key{Name: fmt.Sprint("key", i), Secret: secret.New(s)})
+				}
+				up, err := sim.NewUpstream(args[0], sim.Options{}, keys...)
+				ts.Check(err)
+				ts.Check(up.Start())
+				ts.Defer(func() { _ = up.Close() })
+				ts.Setenv(args[1], up.BaseURL())
+			},
+			// expand puts the values of variables into a file.
+			"expand": func(ts *testscript.TestScript, _ bool, args []string) {
+				text := ts.ReadFile(args[0])
+				for _, name := range args[1:] {
+					text = strings.ReplaceAll(text, "$"+name, ts.Getenv(name))
+				}
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 			},
 			// today puts the day into a file, for DATE.
 			"today": func(ts *testscript.TestScript, _ bool, args []string) {

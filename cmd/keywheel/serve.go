@@ -23,7 +23,7 @@ func serveCommand(f *flags) *cobra.Command {
 	var debug, asJSON bool
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Run the proxy without a screen; SIGTERM drains",
+		Short: "Run the proxy without a screen; SIGTERM drains, SIGHUP reads the config again",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			level := slog.LevelInfo
@@ -69,7 +69,7 @@ func serve(ctx context.Context, f *flags, log *slog.Logger) error {
 			_ = n.Stop(ctx)
 			return err
 		case <-hup:
-			log.Warn("SIGHUP: the config is read only at the start; restart keywheel to read it again")
+			_ = n.Reload(true) // how it went is an event
 		case <-ctx.Done():
 		}
 	}
@@ -86,7 +86,7 @@ func serve(ctx context.Context, f *flags, log *slog.Logger) error {
 
 // start starts a node with its control socket where it belongs.
 func start(f *flags, cfg *config.Config, log *slog.Logger, seed uint64, demo bool) (*node.Node, error) {
-	o := node.Options{Config: cfg, Log: log, Seed: seed, Socket: func(port string) (string, error) {
+	o := node.Options{Config: cfg, Load: f.again, Log: log, Seed: seed, Socket: func(port string) (string, error) {
 		if f.socket != "" {
 			return f.socket, nil
 		}

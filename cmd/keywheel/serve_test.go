@@ -64,7 +64,7 @@ func TestSIGHUPDoesNotEndServe(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "restart keywheel to read it again")
+	log.await(t, "reloaded: no key and no service changed")
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("ended with %v", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keywheel/engine"
+	"keywheel/engine/config"
 	"keywheel/engine/node"
 )
 
@@ -72,8 +73,11 @@ func (f *flags) lastStatus(ctx context.Context) (engine.Snapshot, error) {
 }
 
 // needsPerson reports whether something will not mend itself: a service is
-// down, or a key waits for a person.
+// down, a key waits for a person, or the config as it is now was not taken.
 func needsPerson(s engine.Snapshot) bool {
+	if s.Config != nil && len(s.Config.Problems) > 0 {
+		return true
+	}
 	for _, sv := range s.Services {
 		if sv.Health == engine.HealthDown && !sv.Planned {
 			return true
@@ -100,6 +104,7 @@ func printStatus(w io.Writer, s engine.Snapshot) error {
 }
 
 func printTables(w io.Writer, s engine.Snapshot) error {
+	printConfig(w, s)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SERVICE\tHEALTH\tKEY IN USE\tKEYS\tREQUESTS\tFAILED\tLAST ROTATION")
 	for _, sv := range s.Services {
@@ -130,12 +135,36 @@ func printTables(w io.Writer, s engine.Snapshot) error {
 			state += ", draining"
 		}
 		why := k.Reason
+		if k.Override != "" {
+			why = strings.TrimSpace(why + " secret from " + k.Override)
+		}
 		if k.Until != nil {
 			why += ", until " + k.Until.Local().Format(time.DateTime)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", named(k.Name, k.Fingerprint), state, k.Provider, k.Requests, k.Failures, strings.Join(k.Services, ", "), why)
 	}
 	return t.Flush()
+}
+
+// printConfig tells of what differs from the files, and what from the config.
+func printConfig(w io.Writer, s engine.Snapshot) {
+	var lines []string
+	if c := s.Config; c != nil {
+		for _, p := range c.Problems {
+			lines = append(lines, "not reloaded: "+config.Problem(p).String())
+		}
+		for _, setting := range c.Restart {
+			lines = append(lines, setting+" takes effect with a restart")
+		}
+	}
+	for _, sv := range s.Services {
+		for _, l := range sv.Lent {
+			lines = append(lines, fmt.Sprintf("%s lent to %s until %s", l.Key, l.Service, l.Until.Local().Format(time.DateTime)))
+		}
+	}
+	if len(lines) > 0 {
+		fmt.Fprintln(w, strings.Join(lines, "\n")+"\n")
+	}
 }
 
 func orNone(key string) string {

@@ -22,7 +22,7 @@ func whichCommand(f *flags) *cobra.Command {
 		Short: "Which key a secret is: it is read from stdin, and goes nowhere; exit code 1 if it is none of yours",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			text, err := readSecret(os.Stdin)
+			text, err := readSecret(os.Stdin, "keywheel which")
 			if err != nil {
 				return err
 			}
@@ -78,8 +78,8 @@ func matching(s engine.Snapshot, sec secret.Secret) (list []whichName) {
 }
 
 // readSecret reads a secret from the first line of a stream, without showing it
-// where a person types it.
-func readSecret(in *os.File) (string, error) {
+// where a person types it. usage is the verb that wants it.
+func readSecret(in *os.File, usage string) (string, error) {
 	var text string
 	if term.IsTerminal(in.Fd()) {
 		fmt.Fprint(os.Stderr, "paste the secret (it is not shown): ")
@@ -98,7 +98,7 @@ func readSecret(in *os.File) (string, error) {
 		text = lines.Text()
 	}
 	if text = strings.TrimSpace(text); text == "" {
-		return "", usageError{errors.New("no secret came on stdin: `keywheel which < FILE`")}
+		return "", usageError{fmt.Errorf("no secret came on stdin: `%s < FILE`", usage)}
 	}
 	return text, nil
 }

@@ -29,6 +29,8 @@ type Options struct {
 	Listen string
 	// Keyring looks into the keyring; nil is the system's.
 	Keyring func(service, user string) (string, error)
+	// Commands remembers what commands gave; nil runs them with every load.
+	Commands *Commands
 	// Now is when keys are looked at for their expiry; zero is the clock.
 	Now time.Time
 }
@@ -37,6 +39,15 @@ type Options struct {
 type Config struct {
 	// Path is the file in force; "" when all comes from the environment.
 	Path string
+	// LoadedAt is when it began to be read.
+	LoadedAt time.Time
+	// Files are those that it was read from, or that would be read if they were
+	// there.
+	Files []string
+	// StateDir is where what happens at run time is kept; "" is nowhere.
+	StateDir string
+	// own are the fingerprints of the secrets that the references give, by key.
+	own map[string]string
 	// Listen is where clients come in.
 	Listen string
 	// Patience is how long a request may wait for a key, all attempts together.
@@ -140,10 +151,12 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{Options: o, config: Defaults(), dir: o.Dir, keyAt: map[string]declared{}, serviceAt: map[string]declared{}}
+	l := &loader{Options: o, config: Defaults(), dir: o.Dir, keyAt: map[string]declared{}, serviceAt: map[string]declared{}, missing: map[string]Problem{}}
+	l.config.LoadedAt = time.Now()
 	if l.config.Path = file; file != "" {
 		l.dir = filepath.Dir(file)
 	}
+	l.reads(file)
 	l.readDotenv()
 	if file != "" {
 		l.readTOML()
@@ -158,6 +171,7 @@ func Load(o Options) (*Config, error) {
 			}
 			return nil, none
 		}
+		l.readOverrides()
 		l.checkAll()
 	}
 	l.config.Warnings, l.config.Notes = inOrder(l.warnings), inOrder(l.notes)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -56,11 +57,16 @@ func (l *loader) checkAnything() {
 // checkMissing starts with a key that is missing, and not when all are.
 func (l *loader) checkMissing() {
 	readable := slices.ContainsFunc(l.config.Engine.Keys, func(k engine.Key) bool { return k.Missing == "" })
-	if readable || len(l.missing) == 0 {
-		l.warnings = append(l.warnings, l.missing...)
+	to := &l.warnings
+	if !readable && len(l.missing) > 0 {
+		to = &l.errors
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.missing)) {
+		*to = append(*to, l.missing[name])
+	}
+	if to == &l.warnings {
 		return
 	}
-	l.errors = append(l.errors, l.missing...)
 	l.error(Problem{File: shown(l.config.Path, l.Dir), Text: "no key can be read, so nothing can be served"})
 }
 

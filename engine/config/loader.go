@@ -25,8 +25,8 @@ type loader struct {
 	anyVariable bool
 	// broken is set when the file could not be understood as TOML.
 	broken bool
-	// missing are the problems of keys whose secrets cannot be read.
-	missing []Problem
+	// missing are the problems of keys whose secrets cannot be read, by key.
+	missing map[string]Problem
 	// keyAt and serviceAt are where things are declared, by name.
 	keyAt     map[string]declared
 	serviceAt map[string]declared
@@ -79,6 +79,7 @@ type dotenv struct {
 func (l *loader) readDotenv() {
 	path := filepath.Join(l.dir, ".env")
 	l.dotenv = dotenv{file: shown(path, l.Dir), path: path, used: new(atomic.Bool)}
+	l.reads(path)
 	text, err := secret.ReadText(path, nil)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {

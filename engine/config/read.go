@@ -21,17 +21,23 @@ const readers = 8
 
 // readOne reads references to one secret each.
 func (l *loader) readOne(refs []string) map[string]answer {
-	return readEach(refs, func(ref string) (a answer) {
-		a.secret, a.err = secret.Read(ref, l.readOptions(&a))
-		return a
+	l.readsRefs(refs)
+	return readEach(refs, func(ref string) answer {
+		return l.Commands.read("one ", ref, func() (a answer) {
+			a.secret, a.err = secret.Read(ref, l.readOptions(&a))
+			return a
+		})
 	})
 }
 
 // readMany reads references to many secrets each.
 func (l *loader) readMany(refs []string) map[string]answer {
-	return readEach(refs, func(ref string) (a answer) {
-		a.items, a.err = secret.ReadAll(ref, l.readOptions(&a))
-		return a
+	l.readsRefs(refs)
+	return readEach(refs, func(ref string) answer {
+		return l.Commands.read("many ", ref, func() (a answer) {
+			a.items, a.err = secret.ReadAll(ref, l.readOptions(&a))
+			return a
+		})
 	})
 }
 

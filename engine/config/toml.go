@@ -124,6 +124,7 @@ func (r *resolver) file(name *string, s spot) {
 		return
 	}
 	*name = absolute(*name, r.dir)
+	r.reads(*name)
 	if info, err := os.Stat(*name); err != nil || !info.Mode().IsRegular() {
 		r.fail(s, "names %s, which is no file that can be read", filepath.Base(*name))
 	}
@@ -338,7 +339,7 @@ func (r *resolver) add(decl *keyDecl, s spot, name, ref string, sec secret.Secre
 	k.Scopes, k.Limits = slices.Clone(k.Scopes), slices.Clone(k.Limits)
 	if err != nil {
 		k.Missing = brief(err)
-		r.missing = append(r.missing, r.problem(s, "%s", err))
+		r.missing[name] = r.problem(s, "%s", err)
 	}
 	r.keys[decl.key.Name] = append(r.keys[decl.key.Name], name)
 	r.addKey(k, r.inTOML(decl.path))

@@ -60,6 +60,7 @@ func serveTo(l net.Listener, s Source, patience time.Duration) *Server {
 	mux.HandleFunc("GET /v1/requests", srv.requests)
 	mux.HandleFunc("GET /v1/system", srv.system)
 	mux.HandleFunc("POST /v1/actions", srv.actions)
+	mux.HandleFunc("POST /v1/replace", srv.replace)
 	mux.Handle("GET /metrics", metricsHandler(s))
 	srv.http = http.Server{
 		Handler:           guard(mux),

@@ -14,6 +14,19 @@ import (
 // watchEvery is how often it is looked for what needs a person.
 const watchEvery = time.Second
 
+// watchAlerts goes over to other alerts.
+func (n *Node) watchAlerts(cfg config.Alerts) {
+	if n.stopAlerts != nil {
+		n.stopAlerts()
+		n.stopAlerts = nil
+	}
+	if cfg.Any() {
+		ctx, stop := context.WithCancel(n.ctx)
+		n.stopAlerts = stop
+		n.tasks.Go(func() { alerts(ctx, n.engine, cfg) })
+	}
+}
+
 // alerts watches an engine until ctx ends. Each alert is delivered, and is an
 // event: by that the monitor rings, wherever it is attached.
 func alerts(ctx context.Context, e *engine.Engine, cfg config.Alerts) {

@@ -33,7 +33,11 @@ type money struct {
 	mu     sync.Mutex
 	purses []*purse
 	byKey  map[string]*purse
+	// byOwner are the same, by who owns them.
+	byOwner map[owner]*purse
 }
+
+type owner struct{ provider, base, name string }
 
 // purse is what one question tells of: an account, or a key.
 type purse struct {
@@ -48,9 +52,19 @@ type purse struct {
 
 // newMoney knows the purses of all keys whose providers tell.
 func newMoney(keys []engine.Key, ask func(context.Context, string) (provider.Funds, bool), snapshot func() engine.Snapshot, funded func(string, engine.Funds)) *money {
-	m := &money{ask: ask, snapshot: snapshot, funded: funded, changed: make(chan struct{}, 1), byKey: map[string]*purse{}}
-	type owner struct{ provider, base, name string }
-	of := map[owner]*purse{}
+	m := &money{ask: ask, snapshot: snapshot, funded: funded, changed: make(chan struct{}, 1)}
+	m.own(keys)
+	return m
+}
+
+// own goes over to the purses of other keys. Those it knows already keep when
+// they were asked.
+func (m *money) own(keys []engine.Key) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.byOwner
+	m.purses, m.byKey, m.byOwner = nil, map[string]*purse{}, map[owner]*purse{}
+	of := m.byOwner
 	now := time.Now()
 	for _, k := range keys {
 		p, ok := provider.Lookup(k.Kind)
@@ -62,20 +76,27 @@ func newMoney(keys []engine.Key, ask func(context.Context, string) (provider.Fun
 			o.name = "key " + k.Secret.Fingerprint(k.Provider, k.BaseURL)
 		}
 		if of[o] == nil {
-			of[o] = &purse{next: now.Add(firstAsk + rand.N(firstAsk))}
+			if of[o] = known[o]; of[o] == nil {
+				of[o] = &purse{next: now.Add(firstAsk + rand.N(firstAsk))}
+			}
+			of[o].keys = nil
 			m.purses = append(m.purses, of[o])
 		}
 		of[o].keys = append(of[o].keys, k.Name)
 		m.byKey[k.Name] = of[o]
 	}
-	return m
+	m.poke()
+}
+
+func (m *money) poke() {
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
 }
 
 // run asks until ctx ends.
 func (m *money) run(ctx context.Context) {
-	if len(m.purses) == 0 {
-		return
-	}
 	timer := time.NewTimer(firstAsk)
 	defer timer.Stop()
 	for {
@@ -93,8 +114,8 @@ func (m *money) run(ctx context.Context) {
 func (m *money) earliest() time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	first := m.purses[0].next
-	for _, p := range m.purses[1:] {
+	first := time.Now().Add(idleAsk)
+	for _, p := range m.purses {
 		if p.next.Before(first) {
 			first = p.next
 		}
@@ -115,10 +136,7 @@ func (m *money) gone(key string) {
 	if !p.hurry || soon.Before(p.next) {
 		p.hurry, p.next = true, soon
 	}
-	select {
-	case m.changed <- struct{}{}:
-	default:
-	}
+	m.poke()
 }
 
 func later(a, b time.Time) time.Time {

@@ -17,13 +17,16 @@ import (
 	"keywheel/engine"
 	"keywheel/engine/config"
 	"keywheel/engine/control"
-	"keywheel/engine/provider"
 	"keywheel/engine/proxy"
 )
 
 // Options are how a node is started.
 type Options struct {
 	Config *config.Config
+	// Load reads the configuration again: with every change of its files, and when
+	// asked to. commands is whether programs that give secrets are run again. nil
+	// never reads it again.
+	Load func(commands bool) (*config.Config, error)
 	// Log is told of every event, and of requests refused at the door; nil is
 	// nobody.
 	Log *slog.Logger
@@ -39,7 +42,18 @@ type Options struct {
 
 // Node is a running keywheel. It is what the monitor watches and steers.
 type Node struct {
-	config  *config.Config
+	load func(commands bool) (*config.Config, error)
+	// reloading is held while another configuration is put in force; it guards
+	// stamps.
+	reloading sync.Mutex
+	stamps    stamps
+	// refiled asks for a look at which files are watched.
+	refiled chan struct{}
+
+	mu     sync.Mutex
+	config *config.Config // in force
+	status engine.ConfigStatus
+
 	engine  *engine.Engine
 	proxy   *proxy.Proxy
 	money   *money
@@ -49,9 +63,13 @@ type Node struct {
 	server  *http.Server
 	control *control.Server
 	about   *about
-	stop    context.CancelFunc
-	tasks   sync.WaitGroup
-	served  chan error
+	// ctx ends the tasks.
+	ctx  context.Context
+	stop context.CancelFunc
+	// stopAlerts ends those of the configuration in force; nil where it has none.
+	stopAlerts context.CancelFunc
+	tasks      sync.WaitGroup
+	served     chan error
 }
 
 // PortInUseError says that somebody else listens where keywheel should.
@@ -64,10 +82,13 @@ func (err *PortInUseError) Error() string {
 
 // Start starts everything. When it returns, the listener takes requests.
 func Start(o Options) (_ *Node, err error) {
-	cfg, log := o.Config, o.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	cfg := o.Config
+	n := &Node{config: cfg, load: o.Load, log: o.Log, served: make(chan error, 1), refiled: make(chan struct{}, 1), about: aboutOf(cfg)}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
 	}
+	n.stamps = stamps{}.next(cfg, false)
+	n.status = engine.ConfigStatus{Files: n.stamps.files(), LoadedAt: cfg.LoadedAt, Problems: []engine.ConfigProblem{}, Restart: []string{}}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, &PortInUseError{cfg.Listen}
@@ -75,7 +96,7 @@ func Start(o Options) (_ *Node, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	n := &Node{config: cfg, log: log, addr: l.Addr().String(), served: make(chan error, 1), about: aboutOf(cfg)}
+	n.addr = l.Addr().String()
 	defer func() {
 		if err != nil {
 			_ = l.Close()
@@ -83,25 +104,19 @@ func Start(o Options) (_ *Node, err error) {
 			_ = n.closeJournal()
 		}
 	}()
-	keys := append([]engine.Key(nil), cfg.Engine.Keys...)
-	for i := range keys {
-		p, ok := provider.Lookup(keys[i].Kind)
-		keys[i].CanTest = ok && p.TestPath != ""
-	}
-	options := []engine.Option{engine.WithPatience(cfg.Patience, cfg.MaxWaiting)}
+	var options []engine.Option
 	if o.Seed != 0 {
 		options = append(options, engine.WithSeed(o.Seed))
 	}
 	var known past
-	var bound func()
 	if o.Journal != nil {
 		if known, err = n.openJournal(o.Journal); err != nil {
 			return nil, err
 		}
-		bound = n.keeper.waitBound
 		options = append(options, engine.WithMemory(known.Memory), engine.WithBindings(known.bindings), engine.WithUsed(n.keeper.used))
 	}
-	e, err := engine.New(engine.Config{Keys: keys, Services: cfg.Engine.Services, Accounts: cfg.Engine.Accounts}, options...)
+	ec, po, patience := n.parts(cfg)
+	e, err := engine.New(ec, append(options, patience)...)
 	if err != nil {
 		return nil, err
 	}
@@ -109,18 +124,12 @@ func Start(o Options) (_ *Node, err error) {
 	if n.keeper != nil {
 		n.keeper.engine = e
 	}
-	p, err := proxy.New(e, proxy.Options{Services: cfg.Engine.Services, Keys: keys, AllowHosts: cfg.AllowHosts, CORSOrigins: cfg.CORSOrigins,
-		Timeouts: proxy.Timeouts{Header: cfg.HeaderTimeout, Idle: cfg.IdleTimeout}, Dial: cfg.DialTimeout,
-		MaxReplay: cfg.MaxReplay, MaxReplayTotal: cfg.MaxReplayTotal, Prices: cfg.Prices, Bound: bound,
-		Log: func(r proxy.Refused) {
-			e.TurnedAway(r.From, r.Method, r.Path, r.Why, r.Status)
-			log.Warn("refused at the door", "status", r.Status, "why", r.Why, "from", r.From, "method", r.Method, "path", r.Path)
-		}})
+	p, err := proxy.New(e, po)
 	if err != nil {
 		return nil, err
 	}
 	n.proxy = p
-	n.money = newMoney(keys, p.Balance, e.Snapshot, e.Funded)
+	n.money = newMoney(ec.Keys, p.Balance, e.Snapshot, e.Funded)
 	if o.Socket != nil {
 		cl, err := listenControl(o.Socket, n.addr)
 		if err != nil {
@@ -130,7 +139,7 @@ func Start(o Options) (_ *Node, err error) {
 		n.control = control.Serve(cl, n)
 	}
 	n.server = p.Server()
-	n.server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	n.server.ErrorLog = slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)
 	if cfg.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
 		if err != nil {
@@ -145,8 +154,10 @@ func Start(o Options) (_ *Node, err error) {
 		n.tasks.Go(func() { n.keeper.run(ctx) })
 	}
 	n.tasks.Go(func() { n.money.run(ctx) })
-	if cfg.Alerts.Any() {
-		n.tasks.Go(func() { alerts(ctx, e, cfg.Alerts) })
+	n.ctx = ctx
+	n.watchAlerts(cfg.Alerts)
+	if n.load != nil {
+		n.tasks.Go(func() { n.watch(ctx) })
 	}
 	n.tasks.Go(func() {
 		if err := n.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -181,7 +192,13 @@ func (n *Node) Failed() <-chan error { return n.served }
 // Snapshot is everything there is to see now.
 func (n *Node) Snapshot() engine.Snapshot {
 	s := n.engine.Snapshot()
-	describe(&s, n.config, n.addr)
+	n.mu.Lock()
+	cfg, status := n.config, n.status
+	n.mu.Unlock()
+	describe(&s, cfg, n.addr)
+	if n.load != nil {
+		s.Config = &status
+	}
 	n.proxy.FillIn(&s)
 	s.Journal = n.keeper.status()
 	return s
@@ -230,7 +247,8 @@ func (n *Node) closeControl() {
 }
 
 // levels are the events that are not plain news.
-var levels = map[engine.EventKind]slog.Level{engine.EventHold: slog.LevelWarn, engine.EventDown: slog.LevelError, engine.EventIncident: slog.LevelWarn, engine.EventAlert: slog.LevelWarn}
+var levels = map[engine.EventKind]slog.Level{engine.EventHold: slog.LevelWarn, engine.EventDown: slog.LevelError, engine.EventIncident: slog.LevelWarn,
+	engine.EventAlert: slog.LevelWarn, engine.EventReloadFailed: slog.LevelError}
 
 // follow logs every event after a number and makes the test calls that the engine asks for.
 func (n *Node) follow(ctx context.Context, after uint64) {

@@ -25,13 +25,30 @@ type about struct {
 const lookEvery = 2 * time.Second
 
 func aboutOf(cfg *config.Config) *about {
-	now := time.Now()
-	a := &about{told: engine.SystemStatus{Version: version(), PID: os.Getpid(), StartedAt: now, Config: cfg.Path, Sources: cfg.Sources, LoadedAt: &now},
+	a := &about{told: engine.SystemStatus{Version: version(), PID: os.Getpid(), StartedAt: time.Now()},
 		taken: []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}}
+	a.loaded(cfg)
+	return a
+}
+
+// loaded notes the configuration that is in force now.
+func (a *about) loaded(cfg *config.Config) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if at := cfg.LoadedAt; !at.IsZero() {
+		a.told.LoadedAt = &at
+	}
+	a.told.Config, a.told.Sources, a.told.ReloadError, a.told.Problems = cfg.Path, cfg.Sources, "", nil
 	for _, w := range cfg.Warnings {
 		a.told.Problems = append(a.told.Problems, w.String())
 	}
-	return a
+}
+
+// notLoaded notes why a newer configuration was not taken.
+func (a *about) notLoaded(why string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.told.ReloadError = why
 }
 
 // System tells of the process: what it was set up with and what it takes.

@@ -22,6 +22,8 @@ const (
 	DialectGitHub
 )
 
+func (d Dialect) String() string { return [...]string{"openai", "anthropic", "google", "github"}[d] }
+
 // Provider is one upstream API family. The facts are those of the providers'
 // own reference pages.
 type Provider struct {

@@ -16,12 +16,12 @@ import (
 func (p *Proxy) hostAndOrigin(v *visit) *refusal {
 	r := v.r
 	name := hostName(r.Host)
-	if !loopback(name) && !slices.Contains(p.o.AllowHosts, name) {
+	if !loopback(name) && !slices.Contains(v.table.o.AllowHosts, name) {
 		return &refusal{status: http.StatusForbidden, kind: "invalid_request_error", code: "keywheel_foreign_host", final: true,
 			message: fmt.Sprintf("requests for host %q are not let in: add it to allow_hosts if it is yours", provider.Clean(name, 100))}
 	}
 	origin := r.Header.Get("Origin")
-	listed := origin != "" && slices.Contains(p.o.CORSOrigins, origin)
+	listed := origin != "" && slices.Contains(v.table.o.CORSOrigins, origin)
 	if origin != "" && !listed {
 		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
 			return &refusal{status: http.StatusForbidden, kind: "invalid_request_error", code: "keywheel_foreign_origin", final: true,

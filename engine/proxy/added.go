@@ -51,8 +51,9 @@ func (p *Proxy) FillIn(s *engine.Snapshot) {
 	s.Proxy.ClientErrors += p.refused.Load()
 	s.Proxy.AddedMS = &engine.Histogram{}
 	(&added{}).addTo(s.Proxy.AddedMS)
+	services := p.table.Load().services
 	for i := range s.Services {
-		if sv := p.services[s.Services[i].Name]; sv != nil {
+		if sv := services[s.Services[i].Name]; sv != nil {
 			s.Services[i].AddedMS = &engine.Histogram{}
 			sv.added.addTo(s.Services[i].AddedMS)
 			sv.added.addTo(s.Proxy.AddedMS)

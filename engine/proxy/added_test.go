@@ -53,7 +53,7 @@ func TestAddedHoldsTheWaitInLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		var calls atomic.Int32
-		p.sender.base = roundTripper(func(*http.Request) (*http.Response, error) {
+		p.table.Load().sender.base = roundTripper(func(*http.Request) (*http.Response, error) {
 			res := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}"))}
 			switch calls.Add(1) {
 			case 1:

@@ -15,15 +15,24 @@ import (
 // Probe makes the provider's free call that tests a key, and says what the
 // answer means. It reports false where there is no such key or call.
 func (p *Proxy) Probe(ctx context.Context, key string) (engine.Verdict, bool) {
-	k, t, ok := p.own(key)
+	k, ok := p.own(key)
 	if !ok {
+		return engine.Verdict{}, false
+	}
+	return p.Test(ctx, k)
+}
+
+// Test is [Proxy.Probe] for a key that need not be one of the proxy's yet.
+func (p *Proxy) Test(ctx context.Context, k *engine.Key) (engine.Verdict, bool) {
+	t, err := targetOf(k)
+	if err != nil {
 		return engine.Verdict{}, false
 	}
 	req, err := t.provider.Test(k)
 	if err != nil || req == nil {
 		return engine.Verdict{}, false
 	}
-	res, err := p.sender.transport(k).RoundTrip(req.WithContext(ctx))
+	res, err := p.table.Load().sender.transport(k).RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return provider.Lost(req.Method, req.URL.Path, lostWords(err)), true
 	}
@@ -36,15 +45,19 @@ func (p *Proxy) Probe(ctx context.Context, key string) (engine.Verdict, bool) {
 // there is no such key or call, or no answer that tells: that is nobody's
 // fault, and says nothing of the key.
 func (p *Proxy) Balance(ctx context.Context, key string) (provider.Funds, bool) {
-	k, t, ok := p.own(key)
+	k, ok := p.own(key)
 	if !ok {
+		return provider.Funds{}, false
+	}
+	t, err := targetOf(k)
+	if err != nil {
 		return provider.Funds{}, false
 	}
 	req, err := t.provider.AskBalance(k)
 	if err != nil || req == nil {
 		return provider.Funds{}, false
 	}
-	res, err := p.sender.transport(k).RoundTrip(req.WithContext(ctx))
+	res, err := p.table.Load().sender.transport(k).RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return provider.Funds{}, false
 	}
@@ -56,13 +69,12 @@ func (p *Proxy) Balance(ctx context.Context, key string) (provider.Funds, bool) 
 	return t.provider.ReadBalance(text)
 }
 
-// own finds a key whose secret is there, and where its requests go.
-func (p *Proxy) own(key string) (*engine.Key, *target, bool) {
-	i := slices.IndexFunc(p.o.Keys, func(k engine.Key) bool { return k.Name == key && k.Missing == "" })
+// own finds a key whose secret is there.
+func (p *Proxy) own(key string) (*engine.Key, bool) {
+	keys := p.table.Load().o.Keys
+	i := slices.IndexFunc(keys, func(k engine.Key) bool { return k.Name == key && k.Missing == "" })
 	if i < 0 {
-		return nil, nil, false
+		return nil, false
 	}
-	k := &p.o.Keys[i]
-	t, err := p.sender.target(k)
-	return k, t, err == nil
+	return &keys[i], true
 }

@@ -53,116 +53,22 @@ type Refused struct {
 // Proxy is the handler of the listener. Make it with [New].
 type Proxy struct {
 	engine   *engine.Engine
-	o        Options
-	sender   *sender
-	services map[string]*served
-	names    []string // of the services, sorted
-	byModel  map[string]*served
+	table    atomic.Pointer[table]
+	ways     ways
 	budget   budget
 	draining atomic.Bool
 	refused  atomic.Int64
 	started  time.Time
 }
 
-// served is a service as the door sees it.
-type served struct {
-	engine.Service
-	called   called
-	provider *provider.Provider
-	scope    string // of every request, where the service has one need
-	allow    []allowed
-	upstream []string // scheme://host of its keys
-	bases    []string // paths of their base URLs
-	added    added
-}
-
-// allowed is one entry of a service's `allow`.
-type allowed struct{ method, path string }
-
-func (a allowed) match(method, path string) bool {
-	if a.method != "*" && a.method != method {
-		return false
-	}
-	if rest, ok := strings.CutSuffix(a.path, "*"); ok {
-		return strings.HasPrefix(path, rest)
-	}
-	return a.path == "" || path == a.path
-}
-
 // New makes the proxy of an engine.
 func New(e *engine.Engine, o Options) (*Proxy, error) {
-	o.Timeouts = o.orDefault()
-	if o.MaxReplay == 0 {
-		o.MaxReplay = 64 << 20
-	}
-	if o.MaxReplayTotal == 0 {
-		o.MaxReplayTotal = 1 << 30
-	}
-	if o.Log == nil {
-		o.Log = func(Refused) {}
-	}
-	base, err := NewBase(BaseOptions{Dial: o.Dial, Header: o.Timeouts.Header})
+	p := &Proxy{engine: e, started: time.Now()}
+	use, err := p.Prepare(o)
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{engine: e, o: o, services: map[string]*served{}, byModel: map[string]*served{}, started: time.Now(),
-		sender: &sender{engine: e, base: base, timeouts: o.Timeouts, byKey: map[string]http.RoundTripper{}, prices: append(slices.Clone(o.Prices), provider.Builtin), bound: o.Bound}}
-	p.budget.left.Store(o.MaxReplayTotal)
-	keys := map[string]engine.Key{}
-	ways := map[BaseOptions]http.RoundTripper{}
-	for _, k := range o.Keys {
-		keys[k.Name] = k
-		if k.ProxyURL == "" && k.CAFile == "" {
-			continue
-		}
-		bo := BaseOptions{Dial: o.Dial, Header: o.Timeouts.Header, ProxyURL: k.ProxyURL, CAFile: k.CAFile}
-		if ways[bo] == nil {
-			if ways[bo], err = NewBase(bo); err != nil {
-				return nil, fmt.Errorf("key %s: %w", k.Name, err)
-			}
-		}
-		p.sender.byKey[k.Name] = ways[bo]
-	}
-	for _, s := range o.Services {
-		if s.Planned {
-			continue
-		}
-		sv := &served{Service: s, called: callings(s.Name, s.Models, s.Aliases)}
-		for _, name := range slices.Concat(s.Keys, s.Fallback) {
-			k := keys[name]
-			if sv.provider == nil {
-				sv.provider, _ = provider.Lookup(k.Kind)
-			}
-			u, err := url.Parse(k.BaseURL)
-			if err != nil {
-				continue
-			}
-			if host := u.Scheme + "://" + u.Host; !slices.Contains(sv.upstream, host) {
-				sv.upstream = append(sv.upstream, host)
-			}
-			if !slices.Contains(sv.bases, u.Path) {
-				sv.bases = append(sv.bases, u.Path)
-			}
-		}
-		if sv.provider == nil {
-			sv.provider, _ = provider.Lookup("generic")
-		}
-		if len(s.Needs) == 1 {
-			sv.scope = s.Needs[0]
-		}
-		for _, a := range s.Allow {
-			method, path, _ := strings.Cut(a, " ")
-			sv.allow = append(sv.allow, allowed{method, strings.TrimSpace(path)})
-		}
-		p.services[s.Name] = sv
-		p.names = append(p.names, s.Name)
-		for _, m := range s.Models {
-			if p.byModel[m] == nil {
-				p.byModel[m] = sv
-			}
-		}
-	}
-	slices.Sort(p.names)
+	use()
 	return p, nil
 }
 
@@ -184,6 +90,7 @@ func (p *Proxy) Server() *http.Server {
 type visit struct {
 	w       http.ResponseWriter
 	r       *http.Request
+	table   *table        // in force when it came
 	at      time.Duration // of its arrival, from the proxy's start on
 	id      string
 	service *served
@@ -196,7 +103,7 @@ type visit struct {
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := &visit{w: w, r: r, at: time.Since(p.started), id: requestID(), query: r.URL.RawQuery}
+	v := &visit{w: w, r: r, table: p.table.Load(), at: time.Since(p.started), id: requestID(), query: r.URL.RawQuery}
 	defer func() { // also when a broken stream panics
 		if v.body != nil {
 			v.body.drop()
@@ -252,7 +159,7 @@ func (p *Proxy) enter(v *visit) *refusal {
 		path = "/" + path
 	}
 	name, rest, _ := strings.Cut(path[1:], "/")
-	if s := p.services[name]; s != nil {
+	if s := v.table.services[name]; s != nil {
 		v.service, v.path = s, "/"+rest
 	} else if ref := p.root(v, path); ref != nil || v.service == nil {
 		return ref
@@ -270,8 +177,8 @@ func (p *Proxy) enter(v *visit) *refusal {
 // client's token, else by the model in the body.
 func (p *Proxy) root(v *visit, path string) *refusal {
 	tokens := v.tokens()
-	for _, name := range p.names {
-		s := p.services[name]
+	for _, name := range v.table.names {
+		s := v.table.services[name]
 		if !s.Token.Empty() && holds(tokens, s) {
 			v.service, v.path = s, path
 			break
@@ -279,42 +186,27 @@ func (p *Proxy) root(v *visit, path string) *refusal {
 	}
 	if path == "/v1/models" && v.r.Method == http.MethodGet && v.service == nil {
 		v.sign(0, "")
-		p.models(v.w)
+		p.models(v)
 		return nil
 	}
 	if v.service != nil {
 		return nil
 	}
 	if !strings.HasPrefix(path, "/v") {
-		return p.noService(path)
+		return v.table.noService(path)
 	}
 	if ref := p.readBody(v); ref != nil {
 		return ref
 	}
-	if s := p.ofModel(v.top.model); s != nil {
+	if s := v.table.ofModel(v.top.model); s != nil {
 		v.service, v.path = s, path
 		return nil
 	}
 	if v.top.model == "" {
-		return p.noService(path)
+		return v.table.noService(path)
 	}
 	return &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "model_not_found", final: true,
-		message: fmt.Sprintf("no service serves the model %q here. %s", provider.Clean(v.top.model, 100), p.listing())}
-}
-
-// ofModel is the service that serves a model: by its name as it is written,
-// else in letters of any size, or by the service's own; nil is none.
-func (p *Proxy) ofModel(model string) *served {
-	if s := p.byModel[model]; s != nil || model == "" {
-		return s
-	}
-	fold := strings.ToLower(model)
-	for _, name := range p.names {
-		if s := p.services[name]; len(s.Models) > 0 && s.called.folded[fold] != "" {
-			return s
-		}
-	}
-	return nil
+		message: fmt.Sprintf("no service serves the model %q here. %s", provider.Clean(v.top.model, 100), v.table.listing())}
 }
 
 // readBody keeps the body and finds the model that the request is for.
@@ -322,9 +214,9 @@ func (p *Proxy) readBody(v *visit) *refusal {
 	r := v.r
 	var in io.ReadCloser = r.Body
 	if r.ContentLength != 0 {
-		in = &patient{r.Body, v.w, p.o.Idle}
+		in = &patient{r.Body, v.w, v.table.o.Idle}
 	}
-	kept, err := keep(in, r.ContentLength, p.o.MaxReplay, &p.budget)
+	kept, err := keep(in, r.ContentLength, v.table.o.MaxReplay, &p.budget)
 	if err != nil {
 		v.w.Header().Set("Connection", "close")
 		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "keywheel_body_cut", message: "the request's body ended early"}
@@ -389,7 +281,7 @@ func (p *Proxy) pass(v *visit) {
 	er.InputTokens, er.MaxOutput = v.body.size/4, v.top.maxOutput
 	names(er, s.provider, v.query, v.top, v.body)
 	o := &outgoing{unkept: v.top.unkept, method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), extra: s.Headers, body: v.body,
-		arrived: p.started.Add(v.at), added: &s.added}
+		arrived: p.started.Add(v.at), added: s.added}
 	for name, values := range r.Header {
 		o.header[name] = values
 	}
@@ -409,7 +301,7 @@ func (p *Proxy) pass(v *visit) {
 	if len(r.Trailer) > 0 {
 		o.trailer = r.Trailer
 	}
-	res, err := p.sender.send(r.Context(), er, o)
+	res, err := v.table.sender.send(r.Context(), er, o)
 	if err != nil {
 		if !gone(r.Context()) {
 			v.sign(er.Attempts(), o.key)
@@ -417,11 +309,11 @@ func (p *Proxy) pass(v *visit) {
 		}
 		return
 	}
-	v.redirectHere(res.Header)
+	v.redirectHere(res)
 	if hide && res.StatusCode == http.StatusOK && formOf(res.Header) == stream {
 		res.Body = &usageHider{ReadCloser: res.Body}
 	}
-	if !relay(v.w, res, p.o.Idle) {
+	if !relay(v.w, res, v.table.o.Idle) {
 		// The connection breaks, so that nobody takes half an answer for whole.
 		panic(http.ErrAbortHandler)
 	}
@@ -465,10 +357,10 @@ func (p *Proxy) upgrade(v *visit, er *engine.Request, o *outgoing) {
 		},
 		Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 			o.header["Connection"], o.header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
-			res, err := p.sender.send(req.Context(), er, o)
+			res, err := v.table.sender.send(req.Context(), er, o)
 			if err == nil {
 				answer = res.Body
-				v.redirectHere(res.Header)
+				v.redirectHere(res)
 				for name := range res.Header {
 					if ofOneKey(name) {
 						delete(res.Header, name)
@@ -493,14 +385,20 @@ var pointers = []string{"Location", "Link", "X-Goog-Upload-Url"}
 
 // redirectHere makes absolute URLs of the upstream point at the proxy: else the
 // client would go there with its own token.
-func (v *visit) redirectHere(h http.Header) {
+func (v *visit) redirectHere(res *http.Response) {
+	h, ups := res.Header, v.service.upstream
+	if res.Request != nil { // a key that is lent to the service may live elsewhere
+		if up := res.Request.URL.Scheme + "://" + res.Request.URL.Host; !slices.Contains(ups, up) {
+			ups = append(slices.Clip(ups), up)
+		}
+	}
 	for _, name := range pointers {
 		for i, value := range h[name] {
 			scheme := "http://"
 			if v.r.TLS != nil {
 				scheme = "https://"
 			}
-			for _, up := range v.service.upstream {
+			for _, up := range ups {
 				value = strings.ReplaceAll(value, up+"/", scheme+v.r.Host+"/"+v.service.Name+"/~/")
 			}
 			h[name][i] = value

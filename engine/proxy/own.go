@@ -14,7 +14,7 @@ import (
 // turnAway answers a request that does not come in.
 func (p *Proxy) turnAway(v *visit, ref *refusal) {
 	p.refused.Add(1)
-	p.o.Log(Refused{From: provider.Clean(v.r.RemoteAddr, 60), Method: provider.Clean(v.r.Method, 20), Path: provider.Clean(hideToken(v.r.URL.Path), 120), Why: ref.message, Status: ref.status})
+	v.table.o.Log(Refused{From: provider.Clean(v.r.RemoteAddr, 60), Method: provider.Clean(v.r.Method, 20), Path: provider.Clean(hideToken(v.r.URL.Path), 120), Why: ref.message, Status: ref.status})
 	var pr *provider.Provider
 	if v.service != nil {
 		pr = v.service.provider
@@ -24,17 +24,17 @@ func (p *Proxy) turnAway(v *visit, ref *refusal) {
 }
 
 // noService refuses a path that leads to no service, and lists those there are.
-func (p *Proxy) noService(path string) *refusal {
+func (t *table) noService(path string) *refusal {
 	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "keywheel_no_service", final: true,
-		message: fmt.Sprintf("there is no service %q here. %s", provider.Clean(name, 60), p.listing())}
+		message: fmt.Sprintf("there is no service %q here. %s", provider.Clean(name, 60), t.listing())}
 }
 
-func (p *Proxy) listing() string {
-	if len(p.names) == 0 {
+func (t *table) listing() string {
+	if len(t.names) == 0 {
 		return "No service is configured."
 	}
-	return "The services are: /" + strings.Join(p.names, ", /") + "."
+	return "The services are: /" + strings.Join(t.names, ", /") + "."
 }
 
 // healthz answers whether every required service can serve.
@@ -55,7 +55,8 @@ func (p *Proxy) healthz(w http.ResponseWriter) {
 }
 
 // models answers the root's GET /v1/models with the models that are routed.
-func (p *Proxy) models(w http.ResponseWriter) {
+func (p *Proxy) models(v *visit) {
+	w, t := v.w, v.table
 	type model struct {
 		ID      string `json:"id"`
 		Object  string `json:"object"`
@@ -63,8 +64,8 @@ func (p *Proxy) models(w http.ResponseWriter) {
 		OwnedBy string `json:"owned_by"`
 	}
 	list := []model{}
-	for _, name := range p.names {
-		for _, m := range p.services[name].Models {
+	for _, name := range t.names {
+		for _, m := range t.services[name].Models {
 			list = append(list, model{m, "model", p.started.Unix(), name})
 		}
 	}

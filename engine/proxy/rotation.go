@@ -144,7 +144,8 @@ type outgoing struct {
 type sender struct {
 	engine   *engine.Engine
 	base     http.RoundTripper
-	byKey    map[string]http.RoundTripper // keys with a way out of their own
+	ways     *ways // of keys with a way out of their own; nil is none
+	options  *Options
 	timeouts Timeouts
 	prices   []provider.Prices
 	bound    func()   // see [Options.Bound]
@@ -161,6 +162,14 @@ func (s *sender) target(k *engine.Key) (*target, error) {
 	if t, ok := s.targets.Load(k); ok {
 		return t.(*target), nil
 	}
+	t, err := targetOf(k)
+	if err == nil {
+		s.targets.Store(k, t)
+	}
+	return t, err
+}
+
+func targetOf(k *engine.Key) (*target, error) {
 	u, err := url.Parse(k.BaseURL)
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("key %s has no usable base URL", k.Name)
@@ -169,9 +178,7 @@ func (s *sender) target(k *engine.Key) (*target, error) {
 	if !ok {
 		p, _ = provider.Lookup("generic")
 	}
-	t := &target{u, p}
-	s.targets.Store(k, t)
-	return t, nil
+	return &target{u, p}, nil
 }
 
 // TooLargeError says that a key was rejected and the request's body was too
@@ -286,10 +293,14 @@ func rejects(k engine.Kind) bool {
 }
 
 func (s *sender) transport(k *engine.Key) http.RoundTripper {
-	if t, ok := s.byKey[k.Name]; ok {
-		return t
+	if s.ways == nil || k.ProxyURL == "" && k.CAFile == "" {
+		return s.base
 	}
-	return s.base
+	t, err := s.ways.to(s.options.way(k))
+	if err != nil { // only if its file went since it was last read
+		return roundTripper(func(*http.Request) (*http.Response, error) { return nil, err })
+	}
+	return t
 }
 
 // lost judges an attempt that got no answer.

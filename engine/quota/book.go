@@ -226,6 +226,18 @@ func (b *Book) Reset(now time.Time) {
 	b.burn = NewMeter(b.burnSpan())
 }
 
+// SameWindow reports whether the limit counts the same thing over the same time
+// as the book's: then what is used of the one is used of the other.
+func (b *Book) SameWindow(l Limit) bool {
+	return b.Unit == l.Unit && b.Window == l.Window && b.Calendar == l.Calendar && b.Model == l.Model
+}
+
+// Resume goes on where another book of the same window stands.
+func (b *Book) Resume(old *Book, now time.Time) {
+	b.set(b.whole()-old.Taken(now), now)
+	b.burn, b.pending = old.burn, old.pending
+}
+
 // Clone is a copy of the book as it stands.
 func (b *Book) Clone() *Book {
 	c := *b

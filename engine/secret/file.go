@@ -59,3 +59,28 @@ func Exposed(info fs.FileInfo) (readable, writable bool) {
 	}
 	return info.Mode()&0o004 != 0, info.Mode()&0o002 != 0
 }
+
+// Path is the file that a reference is read from; "" is that it is read from none.
+func Path(ref string, o ReadOptions) string {
+	if Check(ref) != nil {
+		return ""
+	}
+	if o.LookupEnv == nil {
+		o.LookupEnv = os.LookupEnv
+	}
+	switch s, arg := split(ref); s.name {
+	case "file":
+		return resolve(arg, o)
+	case "dotenv":
+		path, _ := splitDotenv(arg)
+		return resolve(path, o)
+	default:
+		return ""
+	}
+}
+
+// Runs reports whether reading a reference runs a program.
+func Runs(ref string) bool {
+	s, _ := split(ref)
+	return s != nil && s.name == "cmd"
+}

@@ -1,0 +1,176 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"keywheel/engine"
+	"keywheel/engine/config"
+	"keywheel/engine/provider"
+	"keywheel/engine/proxy"
+)
+
+// parts are what the engine and the proxy take of a configuration.
+func (n *Node) parts(cfg *config.Config) (engine.Config, proxy.Options, engine.Option) {
+	keys := slices.Clone(cfg.Engine.Keys)
+	for i := range keys {
+		p, ok := provider.Lookup(keys[i].Kind)
+		keys[i].CanTest = ok && p.TestPath != ""
+		if ok {
+			keys[i].Dialect = p.Dialect.String()
+		}
+	}
+	e := engine.Config{Keys: keys, Services: cfg.Engine.Services, Accounts: cfg.Engine.Accounts}
+	o := proxy.Options{Services: e.Services, Keys: keys, AllowHosts: cfg.AllowHosts, CORSOrigins: cfg.CORSOrigins,
+		Timeouts: proxy.Timeouts{Header: cfg.HeaderTimeout, Idle: cfg.IdleTimeout}, Dial: cfg.DialTimeout,
+		MaxReplay: cfg.MaxReplay, MaxReplayTotal: cfg.MaxReplayTotal, Prices: cfg.Prices,
+		Log: func(r proxy.Refused) {
+			n.engine.TurnedAway(r.From, r.Method, r.Path, r.Why, r.Status)
+			n.log.Warn("refused at the door", "status", r.Status, "why", r.Why, "from", r.From, "method", r.Method, "path", r.Path)
+		}}
+	if n.keeper != nil {
+		o.Bound = n.keeper.waitBound
+	}
+	return e, o, engine.WithPatience(cfg.Patience, cfg.MaxWaiting)
+}
+
+// Reload reads the configuration again, as at the start, and goes over to it
+// without dropping a request. Where anything is wrong with it nothing changes;
+// the snapshot then says what is wrong. commands runs the programs of cmd:
+// references again too.
+func (n *Node) Reload(commands bool) error {
+	if n.load == nil {
+		return errors.New("this keywheel has no configuration to read again")
+	}
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	before := stampsOf(n.stamps.files())
+	cfg, err := n.load(commands)
+	if err == nil {
+		err = n.apply(cfg)
+	}
+	if err == nil {
+		for _, w := range cfg.Warnings {
+			n.log.Warn(w.String())
+		}
+	}
+	n.stamps = before.next(cfg, err != nil)
+	n.noteLoad(cfg, err)
+	select {
+	case n.refiled <- struct{}{}:
+	default:
+	}
+	return err
+}
+
+// apply goes over to a configuration. reloading is held.
+func (n *Node) apply(cfg *config.Config) error {
+	force := n.inForce()
+	if err := stillGuarded(force, cfg); err != nil {
+		return err
+	}
+	e, o, patience := n.parts(cfg)
+	use, err := n.proxy.Prepare(o)
+	if err != nil {
+		return err
+	}
+	if err := n.engine.Reload(e, patience); err != nil {
+		return err
+	}
+	use()
+	n.money.own(e.Keys)
+	if !reflect.DeepEqual(cfg.Alerts, force.Alerts) {
+		n.watchAlerts(cfg.Alerts)
+	}
+	next := *cfg // but for what a running listener cannot change
+	next.Listen, next.TLSCert, next.TLSKey = force.Listen, force.TLSCert, force.TLSKey
+	n.mu.Lock()
+	n.config = &next
+	n.mu.Unlock()
+	return nil
+}
+
+// stillGuarded refuses a configuration whose services are open to all where the
+// listener in force lets in more than this machine: the new address, if it has
+// another, is not in force before a restart.
+func stillGuarded(force, cfg *config.Config) error {
+	host, _, _ := net.SplitHostPort(force.Listen)
+	if addr, err := netip.ParseAddr(host); host == "localhost" || err == nil && addr.Unmap().IsLoopback() {
+		return nil
+	}
+	for _, s := range cfg.Engine.Services {
+		if !s.Planned && s.Token.Empty() {
+			return fmt.Errorf("service %s has no token, and keywheel still listens on %s, which lets in more than this machine: restart it, or set token", s.Name, force.Listen)
+		}
+	}
+	return nil
+}
+
+func (n *Node) inForce() *config.Config {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.config
+}
+
+// noteLoad notes how a load went, for the snapshot and the timeline.
+func (n *Node) noteLoad(cfg *config.Config, err error) {
+	n.mu.Lock()
+	st := n.status
+	was := st
+	st.Files, st.Problems = n.stamps.files(), []engine.ConfigProblem{}
+	if err == nil {
+		st.LoadedAt, st.Restart = cfg.LoadedAt, needRestart(n.config, cfg)
+	} else {
+		st.Problems = problemsOf(err)
+	}
+	n.status = st
+	n.mu.Unlock()
+	if err == nil {
+		n.about.loaded(cfg)
+	} else {
+		n.about.notLoaded(firstOf(st.Problems))
+	}
+	switch {
+	case err != nil && !slices.Equal(was.Problems, st.Problems):
+		n.engine.Note(engine.Event{Kind: engine.EventReloadFailed, State: engine.Failing, Text: "not reloaded, all goes on as before: " + firstOf(st.Problems)})
+	case err == nil && len(st.Restart) > 0 && !slices.Equal(was.Restart, st.Restart):
+		n.engine.Note(engine.Event{Kind: engine.EventReload, State: engine.Active, Text: strings.Join(st.Restart, ", ") + ": takes effect with a restart"})
+	}
+}
+
+// needRestart are the settings that only a restart puts in force.
+func needRestart(force, cfg *config.Config) []string {
+	list := []string{}
+	if cfg.Listen != force.Listen {
+		list = append(list, fmt.Sprintf("listen = %q", cfg.Listen))
+	}
+	if cfg.TLSCert != force.TLSCert || cfg.TLSKey != force.TLSKey {
+		list = append(list, "tls")
+	}
+	return list
+}
+
+func problemsOf(err error) (list []engine.ConfigProblem) {
+	var all config.Errors
+	if !errors.As(err, &all) {
+		return []engine.ConfigProblem{{Text: err.Error()}}
+	}
+	for _, p := range all {
+		list = append(list, engine.ConfigProblem(p))
+	}
+	return list
+}
+
+// firstOf is the first of several problems, and how many more there are.
+func firstOf(list []engine.ConfigProblem) string {
+	text := config.Problem(list[0]).String()
+	if more := len(list) - 1; more > 0 {
+		text += fmt.Sprintf(" (and %d more)", more)
+	}
+	return text
+}
