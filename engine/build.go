@@ -225,7 +225,7 @@ func (e *Engine) arrange(s *service) {
 		if len(keys) == 0 {
 			continue
 		}
-		t := newTier(keys)
+		t := newTier(s, keys)
 		if i := len(s.tiers); i < len(old) {
 			t.resume(old[i])
 		}

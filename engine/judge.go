@@ -186,7 +186,7 @@ func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 	e.learnHabits(l.req, u)
 	l.settleLimits(u, now)
 	e.checkBooks(l, now)
-	e.dispatch(now)
+	e.freed(l, now)
 }
 
 // another reports whether a key that the request has not tried can serve it.

@@ -23,6 +23,7 @@ type member struct {
 
 // tier is a service's keys, or its fallback keys, in the order of the config.
 type tier struct {
+	service *service
 	members []member
 	// next is where round-robin looks first; under failover it is the key in use.
 	next int
@@ -31,8 +32,8 @@ type tier struct {
 	floor float64
 }
 
-func newTier(keys []*key) *tier {
-	t := &tier{members: make([]member, len(keys))}
+func newTier(s *service, keys []*key) *tier {
+	t := &tier{service: s, members: make([]member, len(keys))}
 	even := !slices.ContainsFunc(keys, func(k *key) bool { return k.stride() != keys[0].stride() })
 	for i, k := range keys {
 		// Keys of one weight start level and go in order. Else they start

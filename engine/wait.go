@@ -227,6 +227,20 @@ func (e *Engine) dispatch(now time.Time) {
 	}
 }
 
+// freed dispatches what a key has to give after an answer, if somebody waits for
+// that.
+func (e *Engine) freed(l *Lease, now time.Time) {
+	waits := len(l.req.svc.queue) > 0 || l.holders[1] != nil
+	for _, k := range l.cred.names {
+		for _, p := range k.places {
+			waits = waits || len(p.tier.service.queue) > 0
+		}
+	}
+	if waits {
+		e.dispatch(now)
+	}
+}
+
 // serveFirst gives a lease to the first of a line whom a key can serve now.
 // Where there is none it finds out when there will be.
 func (e *Engine) serveFirst(s *service, now time.Time) bool {
