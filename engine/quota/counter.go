@@ -65,6 +65,13 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 func (b *bucket) whole() float64 { return b.depth }
 
 func (b *bucket) room(now time.Time) float64 {

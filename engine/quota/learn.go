@@ -67,8 +67,11 @@ const (
 	// are met most, so that it says something.
 	stepTime = time.Second
 	// probeTime is after how long without a refusal the rate is lifted even if
-	// something else limits the requests too.
+	// something else limits the requests too, or so few go out that they tell
+	// little: a storm that has passed may have left far too low a rate.
 	probeTime = 30 * time.Second
+	// seldom is below how many requests a second too few go out to tell soon.
+	seldom = 0.5
 	// slow is the lowest rate that is learned, a second.
 	slow = 1.0 / 600
 )
@@ -132,14 +135,17 @@ func (l *Learner) Took(tokens float64, now time.Time) {
 	if least := l.perRequest() / 2; l.unit == 1 && tokens > l.depth*0.7 {
 		l.depth = max(l.depth*0.99, least)
 	}
-	largest, pause := largestStep, stepTime
+	rate := l.rates[0].rate * l.lift
+	// Where few go a second, too large a step costs little.
+	largest, pause := min(max(largestStep, largestStep/rate), 1), stepTime
 	if l.intervals < 2 { // hardly more than a guess yet
-		largest, pause = 3*largestStep, stepTime/4
+		largest, pause = max(largest, 3*largestStep), stepTime/4
 	}
-	if l.rates[0].n < l.grow || now.Sub(l.stepped) < pause {
+	enough := l.rates[0].n >= l.grow || rate < seldom && now.Sub(later(l.since, l.stepped)) > probeTime
+	if !enough || now.Sub(l.stepped) < pause {
 		return
 	}
-	if l.limits() || now.Sub(l.since) > probeTime {
+	if silent := now.Sub(l.since); l.limits() || silent > probeTime && l.far() > l.Book.PerSecond()*silent.Seconds() {
 		// Nothing was refused for longer than expected: the limit is higher.
 		if pause == stepTime {
 			l.held = l.lift
@@ -163,6 +169,10 @@ func (l *Learner) limits() bool {
 	c := l.Book.counter.(*bucket)
 	return c.spilled <= 0.05*l.rates[l.unit].n+l.perRequest()
 }
+
+// far is how much would have been taken by now at ten times the pace of late:
+// what lets more than that through keeps nobody back, and needs no lifting.
+func (l *Learner) far() float64 { return 10 * l.rates[l.unit].n }
 
 // Returned takes back a request that was refused: it used nothing up.
 func (l *Learner) Returned(tokens float64) {

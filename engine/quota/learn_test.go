@@ -129,3 +129,20 @@ func TestLearnerFindsTheLimit(t *testing.T) {
 		})
 	}
 }
+
+// A limit that lets through far more than is asked for tells nothing by rising.
+func TestALimitThatKeepsNobodyBackStopsRising(t *testing.T) {
+	t.Parallel()
+	l := NewLearner("m", "", 5, 0, t0)
+	now := t0
+	for range 100_000 {
+		if now = now.Add(100 * time.Millisecond); l.Book.Fits(1, now) {
+			l.Book.Take(1, now)
+			l.Book.Answered(1)
+			l.Took(0, now)
+		}
+	}
+	if perMin, left := l.Book.Amount, l.Book.Remaining(now); !(perMin > 600 && perMin < 600*20 && left >= 0) {
+		t.Errorf("learned %v a minute, %v left, from ten requests a second that nobody refused", perMin, left)
+	}
+}
