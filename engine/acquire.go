@@ -171,8 +171,6 @@ type query struct {
 	r    *Request
 	now  time.Time
 	nano int64
-	// kept is the key whose tokens gather for a large request in front.
-	kept *credential
 	// careful passes over keys that have never served and are being asked for
 	// the first time: should they be dead, one request is enough to find out.
 	careful bool
@@ -222,15 +220,25 @@ func (q *query) refuses(k *key) (why string, until time.Time) {
 	}
 	switch {
 	case r.attempts > 0 && r.hasTried(k.cred):
-		return "was tried", q.now.Add(aMoment)
-	case q.kept == k.cred:
-		return "gathers tokens for a larger request that came before", q.now.Add(aMoment)
+		return "was tried", q.moment()
+	case len(q.e.lines) > 0 && q.e.isKept(k.cred, r):
+		return "gathers tokens for a larger request that came before", q.moment()
 	}
 	return "", time.Time{}
 }
 
 // aMoment is when to look again for what ends with some running request.
 const aMoment = time.Second
+
+// moment is in a moment, or when the request's patience is over if that is
+// sooner: what may end any time is worth waiting for until then.
+func (q *query) moment() time.Time {
+	at := q.now.Add(aMoment)
+	if over := q.e.deadline(q.r); over.After(q.now) {
+		at = earlier(at, over)
+	}
+	return at
+}
 
 // partHold is what holds the credential or its account for a model or a scope.
 func (c *credential) partHold(model, scope string, now time.Time) *hold {
@@ -356,9 +364,6 @@ func (e *Engine) upperSoon(r *Request, tiers []*tier, now time.Time) bool {
 
 func (e *Engine) query(r *Request, now time.Time) *query {
 	e.q = query{e: e, r: r, now: now, nano: now.UnixNano(), careful: e.careful}
-	if s := r.svc; s != nil && s.gatherer != nil && s.gatherer.r != r {
-		e.q.kept = s.gathers
-	}
 	return &e.q
 }
 
@@ -577,7 +582,7 @@ func (m *member) back(q *query) time.Time {
 	if k := m.key; k.disabled == nil && !k.draining && k.Missing == "" {
 		for _, h := range k.cred.holders() {
 			if h != nil && h.all.hold != nil && h.all.hold.trying {
-				return q.now.Add(aMoment) // its trial may succeed
+				return q.moment() // its trial may succeed
 			}
 		}
 	}

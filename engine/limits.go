@@ -103,7 +103,7 @@ func (q *query) need(b *book) float64 {
 func (q *query) full(b *book) (why string, until time.Time) {
 	until = b.WhenFits(q.need(b), q.now)
 	if b.Unit == quota.Concurrent {
-		return "serves as many at once as it may", q.now.Add(aMoment)
+		return "serves as many at once as it may", q.moment()
 	}
 	return limitReasons[b.Unit], until
 }

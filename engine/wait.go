@@ -19,6 +19,8 @@ type line struct {
 	// key that they gather on: nobody behind takes them away.
 	gatherer *waiter
 	gathers  *credential
+	// gathering is since when it is the gatherer.
+	gathering time.Time
 	// served is how fast the service is served.
 	served quota.Meter
 }
@@ -49,11 +51,7 @@ func (r *Request) alike(o *Request) bool {
 // wait waits in line until a key can serve the request, its patience is over,
 // or its client has left. It is called, and returns, with the engine locked.
 func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, error) {
-	patience := e.patience
-	if r.Patience > 0 {
-		patience = min(patience, r.Patience)
-	}
-	s, deadline := r.svc, r.began.Add(patience)
+	s, deadline := r.svc, e.deadline(r)
 	soon := e.soon(r, now)
 	if soon.IsZero() || e.turn(r, soon, now).After(deadline) || e.waiting >= e.maxWaiting {
 		return nil, e.refuse(r, now)
@@ -103,6 +101,15 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 			return nil, e.refuse(r, now)
 		}
 	}
+}
+
+// deadline is when the request's patience is over.
+func (e *Engine) deadline(r *Request) time.Time {
+	patience := e.patience
+	if r.Patience > 0 {
+		patience = min(patience, r.Patience)
+	}
+	return r.began.Add(patience)
 }
 
 // turn predicts when a request that would be the last in line is served: when
@@ -247,6 +254,7 @@ func (e *Engine) serveFirst(s *service, now time.Time) bool {
 	var failed [8]*Request // one of each sort that could not be served
 	n := 0
 	due := time.Time{}
+	before := s.gatherer
 	s.gatherer, s.gathers = nil, nil
 	for i, w := range s.queue {
 		if slices.ContainsFunc(failed[:n], func(r *Request) bool { return r.alike(w.r) && w.r.est.exceeds(r.est) }) {
@@ -266,7 +274,9 @@ func (e *Engine) serveFirst(s *service, now time.Time) bool {
 		if i == 0 {
 			s.gathers = e.gatheringOn(w.r, at, now)
 			if s.gathers != nil {
-				s.gatherer = w
+				if s.gatherer = w; w != before {
+					s.gathering = now
+				}
 			}
 		}
 		if at.IsZero() {
@@ -278,6 +288,19 @@ func (e *Engine) serveFirst(s *service, now time.Time) bool {
 		s.queue[0].nudge()
 	}
 	s.due = due
+	return false
+}
+
+// isKept reports whether tokens gather on the key for another request that is
+// the first of a line. In its own service's they gather against all that came
+// behind it; against another's only if that came after the gathering began, so
+// that services take turns.
+func (e *Engine) isKept(c *credential, r *Request) bool {
+	for _, s := range e.lines {
+		if s.gathers == c && s.gatherer.r != r && (s == r.svc || s.gathering.Before(r.began)) {
+			return true
+		}
+	}
 	return false
 }
 

@@ -221,3 +221,86 @@ func TestAnotherModelIsNotInTheWay(t *testing.T) {
 		<-first
 	})
 }
+
+func TestABriefPatienceStillWaitsForARunningRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 1, func(c *Config) {
+			c.Keys[0].Limits = []quota.Limit{{Unit: quota.Concurrent, Amount: 1, Source: "config"}}
+		})
+		WithPatience(500*time.Millisecond, 100)(e)
+		running := acquire(t, e, request())
+		w := waitFor(e, context.Background(), request())
+		synctest.Wait()
+		late := waitFor(e, context.Background(), request())
+		time.Sleep(100 * time.Millisecond)
+		running.Judge(ok)
+		running.Close(Usage{}, nil)
+		if got := <-w; got.err != nil || got.took != 100*time.Millisecond {
+			t.Errorf("%v after %v", got.err, got.took)
+		}
+		if got := <-late; got.err == nil || got.took != 500*time.Millisecond {
+			t.Errorf("whom no key became free for: %v after %v", got.err, got.took)
+		}
+	})
+}
+
+// Tokens that gather for a large request of one service are not taken by the
+// small ones of another, and neither has the key for itself.
+func TestALargeRequestIsNotStarvedByAnotherService(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 1, func(c *Config) {
+			c.Keys[0].Limits = []quota.Limit{{Unit: quota.Tokens, Amount: 6000, Window: time.Minute, Source: "config"}}
+			c.Services = append(c.Services, Service{Name: "other", Keys: []string{"k1"}})
+		})
+		WithPatience(30*time.Second, 100)(e)
+		send := func(service string, tokens int64) error {
+			r := request()
+			r.Service, r.InputTokens, r.Scope = service, tokens, "embedding"
+			l, err := e.Acquire(context.Background(), r)
+			if err != nil {
+				return err
+			}
+			l.Judge(ok)
+			l.Close(Usage{Input: tokens}, nil)
+			return nil
+		}
+		if err := send("svc", 6000); err != nil {
+			t.Fatal(err)
+		}
+		over := make(chan struct{})
+		small := make(chan int)
+		for range 4 {
+			go func() {
+				n := 0
+				for {
+					select {
+					case <-over:
+						small <- n
+						return
+					default:
+						if send("other", 50) == nil {
+							n++
+						} else {
+							time.Sleep(10 * time.Millisecond)
+						}
+					}
+				}
+			}()
+		}
+		for i := range 4 {
+			if err := send("svc", 1000); err != nil {
+				t.Errorf("large request %d: %v", i+1, err)
+			}
+		}
+		close(over)
+		n := 0
+		for range 4 {
+			n += <-small
+		}
+		if n < 12 {
+			t.Errorf("the other service got %d requests through meanwhile, want some after each", n)
+		}
+	})
+}
