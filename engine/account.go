@@ -54,7 +54,13 @@ func (l *Lease) learnAccount(told string, now time.Time) {
 	}
 }
 
+// contradict tells of a contradiction, once of each key: a provider may name
+// another account with every answer.
 func (e *Engine) contradict(k *key, text string, now time.Time) {
+	if k.cred.contradicted {
+		return
+	}
+	k.cred.contradicted = true
 	e.emit(Event{At: now, Kind: EventAccount, Key: k.Name, State: Failing, By: "engine", Text: text})
 }
 

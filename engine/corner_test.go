@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -322,4 +323,130 @@ func TestALiftIsToldOnce(t *testing.T) {
 			t.Errorf("told %q", ev.Text)
 		}
 	}
+}
+
+// A provider may refuse whatever comes for some minutes, and say no more than
+// 429. What is learned of that is no rate, and is gone soon after.
+func TestAStormOfRefusalsPasses(t *testing.T) {
+	t.Parallel()
+	for _, pace := range []time.Duration{100 * time.Millisecond, time.Second} {
+		t.Run(pace.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e := patient(t, 1)
+				WithPatience(time.Second, 1000)(e)
+				storm, calls := false, 0
+				run := func(d time.Duration) (served, all int) {
+					for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(pace) {
+						r := request()
+						all++
+						l, err := e.Acquire(context.Background(), r)
+						if err != nil {
+							continue
+						}
+						v := ok
+						if calls++; storm && calls%5 != 0 {
+							v = tooMany
+						}
+						if l.Judge(v) {
+							e.Abandon(r)
+							continue
+						}
+						l.Close(Usage{Input: 100, Output: 100}, nil)
+						served++
+					}
+					return served, all
+				}
+				run(time.Minute)
+				storm = true
+				run(5 * time.Minute)
+				storm = false
+				run(3 * time.Minute)
+				if served, all := run(time.Minute); served < all {
+					t.Errorf("3 minutes after the storm %d of %d are served", served, all)
+				}
+			})
+		})
+	}
+}
+
+// How much an answer may have is the client's word. It takes no key out of
+// service for longer than a window, also where the provider's headers, on a slow
+// answer, come instead of what was used.
+func TestAnAbsurdEstimateClosesNoKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 1, RoundRobin)
+		told := func(left float64) Verdict {
+			v := ok
+			v.Told = []quota.Told{{Unit: quota.Tokens, Name: "tokens", Window: time.Minute, Amount: 30_000, Remaining: left, Reset: time.Second}}
+			return v
+		}
+		l := acquire(t, e, request())
+		l.Judge(told(29_000))
+		l.Close(Usage{}, nil)
+		time.Sleep(time.Minute)
+		r := request()
+		r.MaxOutput = 1e12
+		l = acquire(t, e, r)
+		time.Sleep(2 * time.Second)
+		l.Judge(told(28_000))
+		l.Close(Usage{Input: 10, Output: 100}, nil)
+		time.Sleep(time.Minute)
+		if _, err := e.Acquire(context.Background(), request()); err != nil {
+			t.Errorf("a minute later: %v", err)
+		}
+	})
+}
+
+func TestAnAccountThatChangesWithEveryAnswerIsToldOfOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 2, RoundRobin)
+		for i := range 100 {
+			l := acquire(t, e, request())
+			v := ok
+			v.Account = fmt.Sprintf("org-%d", i)
+			l.Judge(v)
+			l.Close(Usage{}, nil)
+		}
+		if n := e.Snapshot().LastSeq; n > 4 {
+			t.Errorf("%d events", n)
+		}
+	})
+}
+
+// Clients name models. What is remembered of them is bounded, and does not
+// crowd out the models that are there.
+func TestModelsWithoutEndTakeNoMemoryWithoutEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 1, RoundRobin)
+		told := []quota.Told{{Unit: quota.Requests, Name: "requests", Window: time.Minute, Amount: 60, Remaining: 30, Reset: time.Second}}
+		for i := range 2000 {
+			r := request()
+			r.Model = fmt.Sprintf("made-up-%d", i)
+			l := acquire(t, e, r)
+			v := forbidden
+			v.Model, v.Told = r.Model, told
+			if l.Judge(v) {
+				e.Abandon(r)
+			} else {
+				l.Close(Usage{}, nil)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		c := e.creds[0]
+		if len(c.parts) > maxParts || len(c.books) > maxBooks {
+			t.Errorf("%d models or scopes and %d limits are remembered", len(c.parts), len(c.books))
+		}
+		l := acquire(t, e, request())
+		v := ok
+		v.Told = told
+		l.Judge(v)
+		l.Close(Usage{}, nil)
+		if !slices.ContainsFunc(c.books, func(b *book) bool { return b.Model == "m" }) {
+			t.Error("the limits of a model that is there are not heard any more")
+		}
+	})
 }

@@ -97,20 +97,22 @@ type credential struct {
 	// last.
 	provider, label string
 	// retired is set once no key has it any more.
-	retired     bool
-	account     *holder // nil where the account is unknown
-	names       []*key
-	requests    int64
-	proven      bool   // it has served
-	proving     bool   // it has not, and is being asked
-	told        string // its account's id, as the provider tells
-	verdicts    Verdicts
-	lastFailure time.Time
-	lastOK      time.Time
-	rate        quota.Meter
-	series      series
-	usage       Usage
-	unpriced    int64
+	retired  bool
+	account  *holder // nil where the account is unknown
+	names    []*key
+	requests int64
+	proven   bool   // it has served
+	proving  bool   // it has not, and is being asked
+	told     string // its account's id, as the provider tells
+	// contradicted is set once it was said that this contradicts the config.
+	contradicted bool
+	verdicts     Verdicts
+	lastFailure  time.Time
+	lastOK       time.Time
+	rate         quota.Meter
+	series       series
+	usage        Usage
+	unpriced     int64
 }
 
 // service is one consumer of keys.

@@ -6,6 +6,10 @@ import "slices"
 // has not answered yet, where the request bounds it nowhere.
 const unseenOutput = 1000
 
+// mostExpected bounds what is expected of either side of one request: no model
+// takes or gives more tokens.
+const mostExpected = 1 << 20
+
 // maxModels bounds the models whose answers are remembered: clients name them.
 const maxModels = 2000
 
@@ -38,7 +42,7 @@ func (h *habits) saw(guessed, input, output float64) {
 // as its model's answers were so far. What the client allows counts only until
 // the model has been seen: clients allow far more than they get.
 func (e *Engine) expect(r *Request) {
-	r.est = estimate{input: float64(r.InputTokens)}
+	r.est = estimate{input: min(float64(r.InputTokens), mostExpected)}
 	if r.Model == "" && r.MaxOutput == 0 && r.InputTokens == 0 {
 		return
 	}
@@ -46,7 +50,7 @@ func (e *Engine) expect(r *Request) {
 	if h == nil || h.n == 0 {
 		r.est.output = unseenOutput
 		if r.MaxOutput > 0 {
-			r.est.output = float64(r.MaxOutput)
+			r.est.output = min(float64(r.MaxOutput), mostExpected)
 		}
 		if !generates(r.Scope) {
 			r.est.output = 0

@@ -156,10 +156,28 @@ func (h *holder) at(name string) *slot {
 	}
 	s := h.parts[name]
 	if s == nil {
+		if len(h.parts) >= maxParts {
+			h.dropPart()
+		}
 		s = &slot{}
 		h.parts[name] = s
 	}
 	return s
+}
+
+// maxParts bounds the slots of one holder: models are named by clients.
+const maxParts = 256
+
+// dropPart forgets the slot that matters least: one that holds nothing, or else
+// the one whose hold ends first. What is forgotten wrongly is learned again.
+func (h *holder) dropPart() {
+	least, ends := "", int64(math.MaxInt64)
+	for name, s := range h.parts {
+		if at := s.hold.readyAt(); at < ends || least == "" {
+			least, ends = name, at
+		}
+	}
+	delete(h.parts, least)
 }
 
 // gens are the generations a request left under: of its key and of the key's

@@ -77,6 +77,18 @@ func (est estimate) of(unit quota.Unit) float64 {
 	}
 }
 
+// reserves is what is taken of the book for a request with such an estimate: of
+// tokens never more than a whole window's. How much it may come to is the
+// client's word, and no word of a client's closes a key for longer.
+func (b *book) reserves(est estimate) float64 {
+	n := est.of(b.Unit)
+	switch b.Unit {
+	case quota.Tokens, quota.Input, quota.Output:
+		n = min(n, b.Amount)
+	}
+	return n
+}
+
 // concerns reports whether the request counts against the book.
 func (b *book) concerns(r *Request) bool { return b.Model == "" || b.Model == r.Model }
 
@@ -161,7 +173,7 @@ func (l *Lease) takeLimits(now time.Time) {
 			if !b.concerns(r) {
 				continue
 			}
-			if n := r.est.of(b.Unit); n > 0 {
+			if n := b.reserves(r.est); n > 0 {
 				b.Take(n, now)
 			}
 			if b.learner != nil {
@@ -195,7 +207,7 @@ func (l *Lease) answered(v *Verdict, now time.Time) {
 			if !b.concerns(r) {
 				continue
 			}
-			n := r.est.of(b.Unit)
+			n := b.reserves(r.est)
 			b.Answered(n)
 			if l.refused && b.Unit != quota.Concurrent {
 				b.Refund(n, l.at, now)
@@ -221,11 +233,13 @@ func (l *Lease) hear(v *Verdict, now time.Time) {
 		i := slices.IndexFunc(h.books, func(b *book) bool { return b.learner == nil && b.Same(t, model) })
 		if i < 0 {
 			b, ok := quota.OpenTold(t, model, now)
-			if !ok || len(h.books) >= maxBooks {
+			if !ok {
 				continue
 			}
-			i = len(h.books)
-			h.books = append(h.books, newBook(b))
+			if i = h.placeForBook(); i < 0 {
+				continue
+			}
+			h.books[i] = newBook(b)
 		}
 		h.books[i].Hear(t, l.at, now)
 	}
@@ -233,6 +247,23 @@ func (l *Lease) hear(v *Verdict, now time.Time) {
 
 // maxBooks bounds the books of one holder: models are named by clients.
 const maxBooks = 64
+
+// placeForBook makes room for one more book. Where there are too many, that
+// takes the place of the model's whose headers were heard longest ago; -1 if
+// there is none such.
+func (h *holder) placeForBook() int {
+	if len(h.books) < maxBooks {
+		h.books = append(h.books, nil)
+		return len(h.books) - 1
+	}
+	stalest := -1
+	for i, b := range h.books {
+		if b.Source == quota.Header && b.Model != "" && (stalest < 0 || b.Heard().Before(h.books[stalest].Heard())) {
+			stalest = i
+		}
+	}
+	return stalest
+}
 
 // settleLimits gives back what was reserved and not used, once the answer has
 // told.
@@ -249,10 +280,10 @@ func (l *Lease) settleLimits(u Usage, now time.Time) {
 				b.Settle(u.CostUSD, now)
 			case l.refused || b.HeardOf(l.at):
 			case b.Unit != quota.Requests:
-				b.Settle(used.of(b.Unit)-est.of(b.Unit), now)
+				b.Settle(used.of(b.Unit)-b.reserves(est), now)
 			}
 			if !l.judged {
-				b.Answered(est.of(b.Unit))
+				b.Answered(b.reserves(est))
 			}
 		}
 	})

@@ -61,6 +61,10 @@ const (
 // Header is the source of limits that answers tell.
 const Header = "header"
 
+// longestReset is how far off a reset is believed at most: a little more than a
+// month. A number in a header closes nothing for longer.
+const longestReset = 35 * 24 * time.Hour
+
 // OpenTold opens the book of a limit that an answer tells. ok is false where it
 // tells too little for one.
 func OpenTold(t Told, model string, now time.Time) (b *Book, ok bool) {
@@ -71,7 +75,7 @@ func OpenTold(t Told, model string, now time.Time) (b *Book, ok bool) {
 	if length <= 0 {
 		length = t.Reset
 	}
-	b = NewBook(Limit{Unit: t.Unit, Amount: t.Amount, Window: length, Model: model, Source: Header}, now)
+	b = NewBook(Limit{Unit: t.Unit, Amount: t.Amount, Window: min(length, longestReset), Model: model, Source: Header}, now)
 	b.toldWindow = t.Window
 	return b, true
 }
@@ -96,6 +100,7 @@ func (b *Book) Hear(t Told, sent, now time.Time) {
 		return
 	}
 	b.heard = sent
+	t.Reset = min(t.Reset, longestReset)
 	if b.Source == Header && t.Amount > 0 && t.Amount != b.whole() {
 		b.resize(t.Amount)
 	}
@@ -157,6 +162,9 @@ func (b *Book) takenAfter(sent time.Time) (sum float64) {
 	}
 	return sum
 }
+
+// Heard is when the newest request left whose answer told of the limit.
+func (b *Book) Heard() time.Time { return b.heard }
 
 // HeardOf reports whether an answer has told how the limit stood after a request
 // that left at sent.

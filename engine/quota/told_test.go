@@ -78,3 +78,21 @@ func TestHearing(t *testing.T) {
 		})
 	}
 }
+
+func TestNoHeaderClosesALimitForYears(t *testing.T) {
+	t.Parallel()
+	year := 365 * 24 * time.Hour
+	for _, window := range []time.Duration{0, time.Minute} {
+		told := Told{Unit: Requests, Name: "requests", Window: window, Amount: 10, Remaining: 0, Reset: 9 * year}
+		b, ok := OpenTold(told, "m", t0)
+		if !ok {
+			t.Fatal("not opened")
+		}
+		b.Take(1, t0)
+		b.Answered(1)
+		b.Hear(told, t0, at(0.01))
+		if when := b.WhenFits(1, at(1)); when.Sub(t0) > 36*24*time.Hour {
+			t.Errorf("told window %v: closed until %v", window, when)
+		}
+	}
+}
