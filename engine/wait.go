@@ -61,7 +61,7 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 	if s.queue[0] == w || s.due.IsZero() || soon.Before(s.due) {
 		e.dispatch(now) // finds out when it is due
 	}
-	for {
+	for w.lease == nil {
 		until := deadline
 		if s.queue[0] == w && !s.due.IsZero() {
 			until = earliest(until, s.due)
@@ -94,13 +94,14 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 			e.dispatch(now)
 		}
 		if w.lease != nil {
-			return w.lease, nil
+			break
 		}
 		if soon := e.soon(r, now); soon.IsZero() || soon.After(deadline) || !now.Before(deadline) {
 			e.leave(s, w, now)
 			return nil, e.refuse(r, now)
 		}
 	}
+	return w.lease, nil
 }
 
 // deadline is when the request's patience is over.

@@ -304,3 +304,31 @@ func TestALargeRequestIsNotStarvedByAnotherService(t *testing.T) {
 		}
 	})
 }
+
+// An answer's headers may give room back while requests wait: who comes then
+// lets the line be served, itself with it.
+func TestWhoComesAsTheLineIsServedIsServedWithIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 1, func(c *Config) {
+			c.Keys[0].Limits = []quota.Limit{{Unit: quota.Tokens, Amount: 6000, Window: time.Minute, Source: "config"}}
+		})
+		of := func(tokens int64) *Request {
+			r := request()
+			r.InputTokens, r.Scope = tokens, "embedding"
+			return r
+		}
+		acquire(t, e, of(5900))
+		w := waitFor(e, context.Background(), of(1000))
+		synctest.Wait()
+		e.mu.Lock()
+		e.creds[0].books[0].Left(6000, time.Now())
+		e.mu.Unlock()
+		if got := <-waitFor(e, context.Background(), of(90)); got.err != nil || got.took != 0 {
+			t.Errorf("%v after %v", got.err, got.took)
+		}
+		if got := <-w; got.err != nil || got.took != 0 {
+			t.Errorf("who waited: %v after %v", got.err, got.took)
+		}
+	})
+}
