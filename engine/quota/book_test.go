@@ -149,3 +149,15 @@ func TestPer(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsGivenBackOfAStrictWindowIsGivenBackOnce(t *testing.T) {
+	t.Parallel()
+	c := &trailing{amount: 1000, length: time.Minute}
+	c.take(900, at(0))
+	c.take(50, at(10))
+	c.take(-800, at(11))
+	c.take(800, at(20))
+	if room := c.room(at(61)); room > 200 {
+		t.Errorf("room for %v, though 800 of 1000 were taken 41 s ago", room)
+	}
+}

@@ -178,17 +178,23 @@ func (t *trailing) when(n float64, now time.Time) time.Time {
 func (t *trailing) take(n float64, now time.Time) {
 	t.expire(now)
 	t.sum = max(t.sum+n, 0)
-	if t.n > 0 {
-		s := &t.slots[(t.first+t.n-1)%slots]
-		if n < 0 || t.n == slots || now.Sub(s.began) < t.length/slots {
-			s.n = max(s.n+n, 0)
-			if n > 0 {
-				s.last = now
-			}
-			return
-		}
+	// What is given back was taken of late, but the newest slot alone may not
+	// hold as much.
+	for i := t.n - 1; n < 0 && i >= 0; i-- {
+		s := &t.slots[(t.first+i)%slots]
+		back := min(s.n, -n)
+		s.n -= back
+		n += back
 	}
 	if n > 0 {
+		if t.n > 0 {
+			s := &t.slots[(t.first+t.n-1)%slots]
+			if t.n == slots || now.Sub(s.began) < t.length/slots {
+				s.n += n
+				s.last = now
+				return
+			}
+		}
 		t.slots[(t.first+t.n)%slots] = taken{now, now, n}
 		t.n++
 	}
