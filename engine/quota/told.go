@@ -134,7 +134,7 @@ func (b *Book) Hear(t Told, sent, now time.Time) {
 	switch used := b.Taken(now); {
 	case used < low:
 		b.set(b.whole()-low, now)
-	case used > high && took < prompt:
+	case used > high:
 		b.set(b.whole()-high, now)
 	}
 }

@@ -96,3 +96,21 @@ func TestNoHeaderClosesALimitForYears(t *testing.T) {
 		}
 	}
 }
+
+// Models answer slowly. What a header then tells corrects an estimate all the
+// same: nothing else gives back what was reserved too much.
+func TestASlowAnswersHeadersGiveBackWhatWasReserved(t *testing.T) {
+	t.Parallel()
+	told := Told{Unit: Tokens, Name: "tokens", Window: time.Minute, Amount: 60_000, Remaining: 59_000, Reset: time.Second}
+	b, _ := OpenTold(told, "m", t0)
+	for i := range 10 {
+		sent := at(float64(10 * i))
+		b.Take(5000, sent)
+		came := sent.Add(2 * time.Second)
+		b.Answered(5000)
+		b.Hear(told, sent, came)
+		if left := b.Remaining(came); left < 50_000 {
+			t.Fatalf("after answer %d: %v left here, %v there", i+1, left, told.Remaining)
+		}
+	}
+}
