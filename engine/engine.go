@@ -50,6 +50,8 @@ type Engine struct {
 	rng     *rand.Rand
 	// sweepAt is when holds that ended by time are next looked for.
 	sweepAt time.Time
+	// recountAt is when the limits are next looked at all together.
+	recountAt time.Time
 	// proving is how many keys that have never served are being asked; careful
 	// is set while those are passed over.
 	proving int
@@ -378,6 +380,10 @@ func (e *Engine) sweep(now time.Time) {
 		return
 	}
 	e.sweepAt = now.Add(250 * time.Millisecond)
+	if !now.Before(e.recountAt) {
+		e.recountAt = now.Add(recountTime)
+		e.recount(now)
+	}
 	changed := false
 	for _, k := range e.keys {
 		if k.disabled.over(now) {

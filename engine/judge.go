@@ -51,6 +51,13 @@ func (l *Lease) judge(v Verdict, now time.Time) (again bool) {
 	l.judged, l.kind, l.status = true, v.Kind, v.Evidence.Status
 	l.learnAccount(v.Account, now)
 	l.answered(&v, now)
+	if len(v.Told) > 0 {
+		defer func() {
+			if !l.over {
+				e.freed(l, now) // there may be more room than was thought
+			}
+		}()
+	}
 	l.cred.mark()
 	e.counted(l.cred, now)
 	r, c := l.req, l.cred

@@ -134,7 +134,7 @@ func leastNeed(u quota.Unit) float64 {
 // counted brings the time from which on the key's limits, and its account's,
 // let any request at all pass up to date. It is called whenever a book changed.
 func (e *Engine) counted(c *credential, now time.Time) {
-	if len(c.books) > 0 {
+	if len(c.books) > 0 || c.room != 0 {
 		c.room = roomAt(c.books, now)
 		for _, k := range c.names {
 			for _, p := range k.places {
@@ -142,7 +142,7 @@ func (e *Engine) counted(c *credential, now time.Time) {
 			}
 		}
 	}
-	if a := c.account; a != nil && len(a.books) > 0 {
+	if a := c.account; a != nil && (len(a.books) > 0 || a.room != 0) {
 		a.room = roomAt(a.books, now)
 	}
 }
@@ -163,6 +163,28 @@ func roomAt(books []*book, now time.Time) (at int64) {
 		}
 	}
 	return at
+}
+
+const (
+	// recountTime is how often all limits are looked at: times that were worked
+	// out before the machine's clock was set may be wrong.
+	recountTime = 10 * time.Second
+	// learnedFor is how long a limit that was learned is kept without another
+	// refusal.
+	learnedFor = time.Hour
+)
+
+// recount brings all limits up to date, and forgets the learned ones that have
+// not refused anything for long.
+func (e *Engine) recount(now time.Time) {
+	for _, c := range e.creds {
+		for _, h := range c.holders() {
+			if h != nil {
+				h.books = slices.DeleteFunc(h.books, func(b *book) bool { return b.learner != nil && now.Sub(b.learner.Since()) > learnedFor })
+			}
+		}
+		e.counted(c, now)
+	}
 }
 
 // takeLimits reserves what the lease's request is expected to use.

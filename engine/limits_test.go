@@ -297,3 +297,26 @@ func TestBurnAndRunwayAreToldWithTheirConfidence(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatWasLearnedIsForgottenAfterAWhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 1)
+		for range 20 {
+			serve(t, e)
+			time.Sleep(50 * time.Millisecond)
+		}
+		answered(t, e, tooMany)
+		limits := func() []LimitStatus { return e.Snapshot().Keys[0].Limits }
+		if l := limits(); len(l) != 1 || l[0].Source != quota.Learned {
+			t.Fatalf("after a refusal without words: %+v", l)
+		}
+		time.Sleep(learnedFor + time.Minute)
+		if l := limits(); len(l) != 0 {
+			t.Errorf("an hour later: %+v", l)
+		}
+		if got := serve(t, e); got != "k1" {
+			t.Error(got)
+		}
+	})
+}

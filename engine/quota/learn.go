@@ -123,6 +123,9 @@ func (l *Learner) perRequest() float64 {
 	return max(l.rates[1].rate/l.rates[0].rate, 1)
 }
 
+// Since is when the request left that was refused last.
+func (l *Learner) Since() time.Time { return l.since }
+
 // Rate is what is believed, a second, in the unit of the book.
 func (l *Learner) Rate() float64 { return l.rates[l.unit].rate }
 
