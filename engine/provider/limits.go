@@ -88,6 +88,7 @@ func (p *Provider) limits(h http.Header, came time.Time, dst []quota.Told) []quo
 			seen := quota.Told{Unit: l.unit, Name: l.name, Window: l.window, Amount: amountOf(limit), Remaining: amountOf(remaining)}
 			if reset := first(h, l.reset); reset != "" {
 				seen.Reset, _ = parseWait(reset, madeAt(h, came), nil)
+				seen.Grain = grainOf(reset)
 			}
 			if seen.Amount >= 0 || seen.Remaining >= 0 {
 				dst = append(dst, seen)
@@ -108,6 +109,15 @@ func (p *Provider) reads(limit string) bool {
 		}
 	}
 	return false
+}
+
+// grainOf is how exact a duration or a moment is told: one without a fraction
+// is rounded to seconds.
+func grainOf(reset string) time.Duration {
+	if strings.Contains(reset, ".") || strings.Contains(reset, "ms") {
+		return 0
+	}
+	return time.Second
 }
 
 func first(h http.Header, name string) string {

@@ -1,6 +1,9 @@
 package quota
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Told is how a limit stands as an answer's headers tell it.
 type Told struct {
@@ -13,6 +16,20 @@ type Told struct {
 	Amount, Remaining float64
 	// Reset is how long until it is whole again; 0 is unknown.
 	Reset time.Duration
+	// Grain is how exact Reset is told; 0 is a millisecond.
+	Grain time.Duration
+}
+
+// grain is how far Reset may be off.
+func (t Told) grain() time.Duration { return max(t.Grain, time.Millisecond) }
+
+// rounded is how far what is missing may be off: some providers tell tokens by
+// the thousand.
+func (t Told) rounded() float64 {
+	if t.Unit != Requests && t.Amount >= 100_000 && math.Mod(t.Remaining, 1000) == 0 {
+		return 1000
+	}
+	return 1
 }
 
 // hearsay is what answers have told of a limit so far.
@@ -51,8 +68,6 @@ const (
 	// prompt is how fast an answer must come for its moment to be that of what
 	// it tells: some are stamped when the request comes in.
 	prompt = 250 * time.Millisecond
-	// grain is how exact told durations are taken to be.
-	grain = time.Millisecond
 	// telling is how far the end of a bucket's refill must move before it is
 	// told from a fixed window's.
 	telling = 120 * time.Millisecond
@@ -210,7 +225,7 @@ func (b *Book) window(t Told, missing float64, now time.Time) {
 	if missing <= 0 {
 		return
 	}
-	b.vote(missing, t.Reset, now)
+	b.vote(missing, t, now)
 	if _, fixed := b.counter.(*window); b.votes >= 2 && !fixed || b.votes <= -2 && fixed {
 		b.turnInto(!fixed, missing, now.Add(t.Reset), now)
 	}
@@ -221,15 +236,20 @@ func (b *Book) window(t Told, missing float64, now time.Time) {
 	}
 	if t.Remaining == 0 {
 		// More may be missing than all: one large request can overdraw.
-		b.slowest = max(b.slowest, missing/(t.Reset+grain).Seconds())
+		b.slowest = max(b.slowest, missing/(t.Reset+t.grain()).Seconds())
 		return
 	}
-	lo, hi := (missing-1)/(t.Reset+grain).Seconds(), missing/max(t.Reset-grain, grain/2).Seconds()
+	lo, hi := max(missing-t.rounded(), 0)/(t.Reset+t.grain()).Seconds(), math.Inf(1)
+	if t.Reset > t.grain() {
+		hi = (missing + t.rounded() - 1) / (t.Reset - t.grain()).Seconds()
+	}
 	if b.fastest == 0 || lo > b.fastest || hi < b.slowest {
 		b.slowest, b.fastest = lo, hi
 	}
 	b.slowest, b.fastest = max(b.slowest, lo), min(b.fastest, hi)
-	if exact := missing / (t.Reset + grain).Seconds(); !b.uneven {
+	if exact := missing / (t.Reset + t.grain()).Seconds(); t.rounded() > 1 {
+		b.uneven = true
+	} else if !b.uneven {
 		if b.even[1] == 0 {
 			b.even = [2]float64{exact, hi}
 		}
@@ -243,6 +263,8 @@ func (b *Book) window(t Told, missing float64, now time.Time) {
 	switch {
 	case declared >= b.slowest && declared <= b.fastest:
 		c.rate = declared
+	case math.IsInf(b.fastest, 0):
+		return // too coarse to tell more than is declared
 	case !b.uneven:
 		c.rate = (b.even[0] + b.even[1]) / 2
 	case b.slowest > 0:
@@ -255,18 +277,18 @@ func (b *Book) window(t Told, missing float64, now time.Time) {
 
 // vote compares two tellings: the end of a fixed window stands still while more
 // is used; that of a bucket's refill moves on with every request.
-func (b *Book) vote(missing float64, reset time.Duration, now time.Time) {
-	a, end := b.anchor, now.Add(reset)
+func (b *Book) vote(missing float64, t Told, now time.Time) {
+	a, end := b.anchor, now.Add(t.Reset)
 	rise := missing - a.missing
 	if a.at.IsZero() || rise < 0 {
 		b.anchor = anchor{now, end, missing}
 		return
 	}
-	moved, expected := end.Sub(a.end), now.Sub(a.at)+seconds(rise*reset.Seconds()/missing)
-	if expected < telling {
+	moved, expected := end.Sub(a.end), now.Sub(a.at)+seconds(rise*t.Reset.Seconds()/missing)
+	if expected < max(telling, 4*t.Grain) {
 		return
 	}
-	near := telling/4 + expected/10
+	near := telling/4 + expected/10 + t.Grain
 	switch stands, moves := moved.Abs() < near, (moved-expected).Abs() < near; {
 	case stands && !moves:
 		b.votes = min(b.votes+1, 3)

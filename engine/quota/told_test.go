@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -112,5 +113,25 @@ func TestASlowAnswersHeadersGiveBackWhatWasReserved(t *testing.T) {
 		if left := b.Remaining(came); left < 50_000 {
 			t.Fatalf("after answer %d: %v left here, %v there", i+1, left, told.Remaining)
 		}
+	}
+}
+
+// TestCoarseTellingsChangeNothing hears what a busy account of Anthropic tells:
+// tokens by the thousand, moments by the second.
+func TestCoarseTellingsChangeNothing(t *testing.T) {
+	t.Parallel()
+	told := Told{Unit: Input, Window: time.Minute, Amount: 400_000, Remaining: 399_000, Reset: time.Second, Grain: time.Second}
+	b, _ := OpenTold(told, "", t0)
+	for i := range 100 {
+		now := at(float64(i) / 10)
+		b.Take(700, now)
+		missing := float64(1000 * (1 + i%20))
+		told.Remaining = 400_000 - missing
+		told.Reset = time.Duration(math.Ceil(missing/(400_000.0/60))) * time.Second
+		b.Answered(700)
+		b.Hear(told, now, now.Add(20*time.Millisecond))
+	}
+	if got := b.PerSecond() * 60; b.Amount != 400_000 || b.Window != time.Minute || got < 390_000 || got > 410_000 {
+		t.Errorf("%v a %v, refills %.0f a minute; want what is declared", b.Amount, b.Window, got)
 	}
 }
