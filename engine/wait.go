@@ -48,6 +48,13 @@ func (r *Request) alike(o *Request) bool {
 	return r.Model == o.Model && r.Scope == o.Scope && r.Repeatable == o.Repeatable && r.attempts+o.attempts == 0 && len(r.Bound)+len(o.Bound) == 0
 }
 
+// rulesOut reports whether another cannot be served either, now that this one,
+// which has tried no key, cannot.
+func (r *Request) rulesOut(o *Request) bool {
+	return r.Model == o.Model && r.Scope == o.Scope && (r.Repeatable || !o.Repeatable) && r.attempts == 0 && len(r.Bound)+len(o.Bound) == 0 &&
+		o.est.exceeds(r.est)
+}
+
 // wait waits in line until a key can serve the request, its patience is over,
 // or its client has left. It is called, and returns, with the engine locked.
 func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, error) {
@@ -258,7 +265,7 @@ func (e *Engine) serveFirst(s *service, now time.Time) bool {
 	before := s.gatherer
 	s.gatherer, s.gathers = nil, nil
 	for i, w := range s.queue {
-		if slices.ContainsFunc(failed[:n], func(r *Request) bool { return r.alike(w.r) && w.r.est.exceeds(r.est) }) {
+		if slices.ContainsFunc(failed[:n], func(r *Request) bool { return r.rulesOut(w.r) }) {
 			continue
 		}
 		if l := e.try(w.r, now); l != nil {

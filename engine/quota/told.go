@@ -346,8 +346,8 @@ func (b *Book) describe() {
 // A known limit may have a refusal in every rare requests, and some more that
 // are excused: with more of them it is not the one that counts.
 const (
-	rare    = 30
-	excused = 5
+	rare    = 20
+	excused = 10
 )
 
 // Refused says that the provider refused n, which fitted here, and that it would
