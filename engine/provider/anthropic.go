@@ -15,10 +15,10 @@ var anthropic = Provider{
 	Dialect: DialectAnthropic, TestPath: "/models", TestHeader: map[string]string{"Anthropic-Version": "2023-06-01"},
 	limitsOf: theAccount, headerRule: unified,
 	limitHeaders: []limitHeader{
-		{quota.Requests, "requests", "Anthropic-Ratelimit-Requests-Limit", "Anthropic-Ratelimit-Requests-Remaining", "Anthropic-Ratelimit-Requests-Reset", time.Minute},
-		{quota.Input, "input-tokens", "Anthropic-Ratelimit-Input-Tokens-Limit", "Anthropic-Ratelimit-Input-Tokens-Remaining", "Anthropic-Ratelimit-Input-Tokens-Reset", time.Minute},
-		{quota.Output, "output-tokens", "Anthropic-Ratelimit-Output-Tokens-Limit", "Anthropic-Ratelimit-Output-Tokens-Remaining", "Anthropic-Ratelimit-Output-Tokens-Reset", time.Minute},
-		{quota.Tokens, "tokens", "Anthropic-Ratelimit-Tokens-Limit", "Anthropic-Ratelimit-Tokens-Remaining", "Anthropic-Ratelimit-Tokens-Reset", time.Minute},
+		{quota.Requests, "requests", "Anthropic-Ratelimit-Requests-Limit", "Anthropic-Ratelimit-Requests-Remaining", "Anthropic-Ratelimit-Requests-Reset", time.Minute, false},
+		{quota.Input, "input-tokens", "Anthropic-Ratelimit-Input-Tokens-Limit", "Anthropic-Ratelimit-Input-Tokens-Remaining", "Anthropic-Ratelimit-Input-Tokens-Reset", time.Minute, false},
+		{quota.Output, "output-tokens", "Anthropic-Ratelimit-Output-Tokens-Limit", "Anthropic-Ratelimit-Output-Tokens-Remaining", "Anthropic-Ratelimit-Output-Tokens-Reset", time.Minute, false},
+		{quota.Tokens, "tokens", "Anthropic-Ratelimit-Tokens-Limit", "Anthropic-Ratelimit-Tokens-Remaining", "Anthropic-Ratelimit-Tokens-Reset", time.Minute, false},
 	},
 	codeRules: compile([]rule{
 		// The monthly cap of a tier: no Retry-After, back on the first.

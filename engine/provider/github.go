@@ -15,7 +15,7 @@ import (
 var gitHub = Provider{
 	Name: "github", BaseURL: "https://api.github.com", Dialect: DialectGitHub, TestPath: "/rate_limit", ReadOnly: true,
 	limitsOf: theAccount, flatErrors: true, anyAPI: true, headerRule: gitHubHead,
-	limitHeaders: []limitHeader{{quota.Requests, "requests", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", time.Hour}},
+	limitHeaders: []limitHeader{{quota.Requests, "requests", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", time.Hour, true}},
 	codeRules: compile([]rule{
 		{codes: "rate_limited|rate_limit", on: []int{0}, finding: accountRate.because("the hour's points are used up")},
 	}),

@@ -13,8 +13,8 @@ import (
 var groq = Provider{
 	Name: "groq", BaseURL: "https://api.groq.com/openai/v1", TestPath: "/models", limitsOf: theModel, AsksUsage: true,
 	limitHeaders: []limitHeader{
-		{quota.Requests, "requests", "X-Ratelimit-Limit-Requests", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Reset-Requests", day},
-		{quota.Tokens, "tokens", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens", time.Minute},
+		{quota.Requests, "requests", "X-Ratelimit-Limit-Requests", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Reset-Requests", day, false},
+		{quota.Tokens, "tokens", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens", time.Minute, false},
 	},
 	codeRules: compile([]rule{
 		{codes: "rate_limit_exceeded", on: []int{413}, finding: tooLarge},

@@ -74,7 +74,7 @@ func TestLimits(t *testing.T) {
 			[]quota.Told{told(quota.Requests, "requests", time.Minute, 500, 499, 120*time.Millisecond), coarse(told(quota.Tokens, "tokens", time.Minute, 30000, 29000, 2*time.Second))}},
 		{"groq", "x-ratelimit-limit-requests: 14400\nx-ratelimit-remaining-requests: 14370\nx-ratelimit-reset-requests: 2m59.56s\n", []quota.Told{told(quota.Requests, "requests", day, 14400, 14370, 179560*time.Millisecond)}},
 		{"anthropic", dated + "anthropic-ratelimit-input-tokens-limit: 30000\nanthropic-ratelimit-input-tokens-remaining: 0\nanthropic-ratelimit-input-tokens-reset: 2026-03-10T12:00:41Z\n", []quota.Told{coarse(told(quota.Input, "input-tokens", time.Minute, 30000, 0, 41*time.Second))}},
-		{"github", dated + "x-ratelimit-limit: 5000\nx-ratelimit-remaining: 4987\nx-ratelimit-reset: 1773145800\nx-ratelimit-resource: core\n", []quota.Told{coarse(told(quota.Requests, "requests", time.Hour, 5000, 4987, 30*time.Minute))}},
+		{"github", dated + "x-ratelimit-limit: 5000\nx-ratelimit-remaining: 4987\nx-ratelimit-reset: 1773145800\nx-ratelimit-resource: core\n", []quota.Told{inWindows(told(quota.Requests, "requests", time.Hour, 5000, 4987, 30*time.Minute))}},
 		{"azure-openai", "x-ratelimit-remaining-tokens: -1\nx-ratelimit-remaining-requests: 9\n", []quota.Told{told(quota.Requests, "requests", time.Minute, -1, 9, 0)}},
 		{"generic", "ratelimit-policy: \"default\";q=100;w=60\nratelimit: \"default\";r=30;t=17\n", []quota.Told{told(quota.Requests, "default", time.Minute, 100, 30, 17*time.Second)}},
 		{"generic", "ratelimit: limit=100, remaining=50, reset=5\n", []quota.Told{told(quota.Requests, "requests", 0, 100, 50, 5*time.Second)}},
@@ -207,6 +207,12 @@ func FuzzParseHTTP(f *testing.F) {
 
 func told(unit quota.Unit, name string, window time.Duration, amount, remaining float64, reset time.Duration) quota.Told {
 	return quota.Told{Unit: unit, Name: name, Window: window, Amount: amount, Remaining: remaining, Reset: reset}
+}
+
+// inWindows is a coarse limit of fixed windows.
+func inWindows(t quota.Told) quota.Told {
+	t.Fixed = true
+	return coarse(t)
 }
 
 // coarse is a limit whose reset is told in whole seconds.

@@ -16,6 +16,7 @@ type limitHeader struct {
 	name                    string
 	limit, remaining, reset string
 	window                  time.Duration
+	fixed                   bool // all of it comes back at the window's end
 }
 
 const day = 24 * time.Hour
@@ -24,29 +25,29 @@ const day = 24 * time.Hour
 // (platform.openai.com/docs/guides/rate-limits). Their reset is a Go-like
 // duration, at Azure a bare number of seconds.
 var openAILimits = []limitHeader{
-	{quota.Requests, "requests", "X-Ratelimit-Limit-Requests", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Reset-Requests", time.Minute},
-	{quota.Tokens, "tokens", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens", time.Minute},
+	{quota.Requests, "requests", "X-Ratelimit-Limit-Requests", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Reset-Requests", time.Minute, false},
+	{quota.Tokens, "tokens", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens", time.Minute, false},
 }
 
 // plainLimits are the headers without a unit in their names, of plain REST
 // APIs. Their reset is seconds, or a moment.
 var plainLimits = []limitHeader{
-	{quota.Requests, "requests", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", 0},
-	{quota.Requests, "requests", "X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset", 0},
-	{quota.Requests, "requests", "Ratelimit-Limit", "Ratelimit-Remaining", "Ratelimit-Reset", 0},
+	{quota.Requests, "requests", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", 0, false},
+	{quota.Requests, "requests", "X-Rate-Limit-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset", 0, false},
+	{quota.Requests, "requests", "Ratelimit-Limit", "Ratelimit-Remaining", "Ratelimit-Reset", 0, false},
 }
 
 // spelledLimits are spellings with the window in their names: Mistral's,
 // Cerebras's, Kong's, RapidAPI's.
 var spelledLimits = []limitHeader{
-	{quota.Requests, "requests", "X-Ratelimit-Limit-Req-Minute", "X-Ratelimit-Remaining-Req-Minute", "X-Ratelimit-Reset-Req-Minute", time.Minute},
-	{quota.Tokens, "tokens", "X-Ratelimit-Limit-Tokens-Minute", "X-Ratelimit-Remaining-Tokens-Minute", "X-Ratelimit-Reset-Tokens-Minute", time.Minute},
-	{quota.Requests, "requests", "X-Ratelimit-Requests-Limit", "X-Ratelimit-Requests-Remaining", "X-Ratelimit-Requests-Reset", 0},
-	{quota.Requests, "requests", "X-Ratelimit-Limit-Requests-Day", "X-Ratelimit-Remaining-Requests-Day", "X-Ratelimit-Reset-Requests-Day", day},
-	{quota.Requests, "requests", "X-Ratelimit-Limit-Second", "X-Ratelimit-Remaining-Second", "Ratelimit-Reset", time.Second},
-	{quota.Requests, "requests", "X-Ratelimit-Limit-Minute", "X-Ratelimit-Remaining-Minute", "Ratelimit-Reset", time.Minute},
-	{quota.Requests, "requests", "X-Ratelimit-Limit-Hour", "X-Ratelimit-Remaining-Hour", "Ratelimit-Reset", time.Hour},
-	{quota.Requests, "requests", "X-Ratelimit-Limit-Day", "X-Ratelimit-Remaining-Day", "Ratelimit-Reset", day},
+	{quota.Requests, "requests", "X-Ratelimit-Limit-Req-Minute", "X-Ratelimit-Remaining-Req-Minute", "X-Ratelimit-Reset-Req-Minute", time.Minute, false},
+	{quota.Tokens, "tokens", "X-Ratelimit-Limit-Tokens-Minute", "X-Ratelimit-Remaining-Tokens-Minute", "X-Ratelimit-Reset-Tokens-Minute", time.Minute, false},
+	{quota.Requests, "requests", "X-Ratelimit-Requests-Limit", "X-Ratelimit-Requests-Remaining", "X-Ratelimit-Requests-Reset", 0, false},
+	{quota.Requests, "requests", "X-Ratelimit-Limit-Requests-Day", "X-Ratelimit-Remaining-Requests-Day", "X-Ratelimit-Reset-Requests-Day", day, false},
+	{quota.Requests, "requests", "X-Ratelimit-Limit-Second", "X-Ratelimit-Remaining-Second", "Ratelimit-Reset", time.Second, false},
+	{quota.Requests, "requests", "X-Ratelimit-Limit-Minute", "X-Ratelimit-Remaining-Minute", "Ratelimit-Reset", time.Minute, false},
+	{quota.Requests, "requests", "X-Ratelimit-Limit-Hour", "X-Ratelimit-Remaining-Hour", "Ratelimit-Reset", time.Hour, false},
+	{quota.Requests, "requests", "X-Ratelimit-Limit-Day", "X-Ratelimit-Remaining-Day", "Ratelimit-Reset", day, false},
 }
 
 // Limits appends to dst the limits that an answer's headers tell of. Moments
@@ -85,7 +86,7 @@ func (p *Provider) limits(h http.Header, came time.Time, dst []quota.Told) []quo
 			if remaining == "" && limit == "" {
 				continue
 			}
-			seen := quota.Told{Unit: l.unit, Name: l.name, Window: l.window, Amount: amountOf(limit), Remaining: amountOf(remaining)}
+			seen := quota.Told{Unit: l.unit, Name: l.name, Window: l.window, Fixed: l.fixed, Amount: amountOf(limit), Remaining: amountOf(remaining)}
 			if reset := first(h, l.reset); reset != "" {
 				seen.Reset, _ = parseWait(reset, madeAt(h, came), nil)
 				seen.Grain = grainOf(reset)

@@ -18,6 +18,8 @@ type Told struct {
 	Reset time.Duration
 	// Grain is how exact Reset is told; 0 is a millisecond.
 	Grain time.Duration
+	// Fixed is set where the provider is known to count in fixed windows.
+	Fixed bool
 }
 
 // grain is how far Reset may be off.
@@ -92,6 +94,10 @@ func OpenTold(t Told, model string, now time.Time) (b *Book, ok bool) {
 	}
 	b = NewBook(Limit{Unit: t.Unit, Amount: t.Amount, Window: min(length, longestReset), Model: model, Source: Header}, now)
 	b.toldWindow = t.Window
+	if t.Fixed && t.Reset > 0 {
+		b.longest, b.votes = max(t.Window, t.Reset), 3
+		b.counter = b.fixed(t.Amount, 0, now.Add(t.Reset))
+	}
 	return b, true
 }
 
