@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -44,6 +45,33 @@ func BenchmarkJournal(b *testing.B) {
 		b.ReportMetric(median(ratios), "times")
 		b.ReportMetric(median(with), "µs-with")
 		b.ReportMetric(median(without), "µs-without")
+	}
+}
+
+// BenchmarkSoak serves 2,000 requests a second with a journal for as long as
+// KEYWHEEL_SOAK says, and reports the memory that the program has after a tenth
+// of that and in the end.
+//
+//	KEYWHEEL_SOAK=10m go test -run xxx -bench Soak -benchtime 1x -timeout 20m ./cmd/keywheel
+func BenchmarkSoak(b *testing.B) {
+	long, err := time.ParseDuration(cmp.Or(os.Getenv("KEYWHEEL_SOAK"), "10s"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	up := httptest.NewServer(&killed{})
+	defer up.Close()
+	p := serving(b, up.URL)
+	for b.Loop() {
+		begun, requests, early := time.Now(), 0, 0
+		for time.Since(begun) < long {
+			p.send(b)
+			if requests += 2000; early == 0 && time.Since(begun) >= long/10 {
+				early = residentKB(p.pid)
+			}
+		}
+		b.ReportMetric(float64(requests)/time.Since(begun).Seconds(), "requests/s")
+		b.ReportMetric(float64(early)/1024, "MiB-early")
+		b.ReportMetric(float64(residentKB(p.pid))/1024, "MiB-late")
 	}
 }
 
@@ -96,11 +124,9 @@ func serving(b *testing.B, upstream string, args ...string) *served {
 	return &served{c.Process.Pid, "http://" + s.Proxy.Listen + "/ui/v1"}
 }
 
-// drive sends 2,000 requests in a second and returns what one cost the program,
-// in µs of processor time, the writing after them included.
-func (s *served) drive(b *testing.B) float64 {
+// send sends 2,000 requests in a second.
+func (s *served) send(b *testing.B) {
 	const clients, each = 20, 100
-	was := s.cpu()
 	var all sync.WaitGroup
 	for range clients {
 		all.Go(func() {
@@ -115,8 +141,15 @@ func (s *served) drive(b *testing.B) float64 {
 		})
 	}
 	all.Wait()
+}
+
+// drive sends 2,000 requests in a second and returns what one cost the program,
+// in µs of processor time, the writing after them included.
+func (s *served) drive(b *testing.B) float64 {
+	was := s.cpu()
+	s.send(b)
 	<-time.After(400 * time.Millisecond)
-	return float64((s.cpu() - was).Microseconds()) / (clients * each)
+	return float64((s.cpu() - was).Microseconds()) / 2000
 }
 
 // cpu is the processor time that the program has taken, 0 where the system does
