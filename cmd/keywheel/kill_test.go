@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	cryptorand "crypto/rand"
+	"database/sql"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,8 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,13 +26,18 @@ import (
 
 // TestKilled kills the real program again and again while clients and an
 // operator keep it busy. Whatever the operator was told is done is done after
-// the next start, and it serves.
+// the next start, a file whose upload was answered is asked of the key that
+// made it, and it serves. In the end the journal is whole.
+//
+//	KEYWHEEL_KILLS=200 go test -run Killed -v ./cmd/keywheel
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"id":"c","choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":10,"completion_tokens":1,"total_tokens":11}}`)
-	}))
+	kills := 20
+	if n, err := strconv.Atoi(os.Getenv("KEYWHEEL_KILLS")); err == nil {
+		kills = n
+	}
+	k := &killed{t: t, disabled: map[string]bool{}, rng: rand.New(rand.NewPCG(1, 2))}
+	up := httptest.NewServer(k)
 	defer up.Close()
 	dir, err := os.MkdirTemp("", "kw") // a socket's path must be short
 	if err != nil {
@@ -44,15 +54,28 @@ func TestKilled(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "keywheel.toml"), []byte(toml.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k := &killed{t: t, dir: dir, disabled: map[string]bool{}, rng: rand.New(rand.NewPCG(1, 2))}
+	k.dir = dir
 	for i := range keys {
 		k.env = append(k.env, fmt.Sprintf("KEY_%d=sk-test-not-a-key-%d", i, i))
 	}
-	for round := range 20 {
+	for round := range kills {
 		k.round(round)
 	}
-	if k.acknowledged < 60 {
-		t.Errorf("only %d actions were acknowledged", k.acknowledged)
+	t.Logf("%d kills, %d actions and %d uploads answered", kills, k.acknowledged, len(k.files))
+	if k.acknowledged < 3*kills || len(k.files) < kills {
+		t.Errorf("only %d actions and %d uploads were answered", k.acknowledged, len(k.files))
+	}
+	if stray, home := k.stray.Load(), k.home.Load(); stray > 0 || home < int64(kills) {
+		t.Errorf("%d requests for a file went out with another key than its own, %d with that", stray, home)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "kw.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var verdict string
+	if err := db.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		t.Errorf("the journal: %s, %v", verdict, err)
 	}
 }
 
@@ -61,11 +84,56 @@ type killed struct {
 	dir string
 	env []string
 	rng *rand.Rand
-	// disabled is what the operator was told of each key, unsure the key that
-	// the last action, which nobody answered, was about.
+	// disabled is what the operator was told of each key; unsure are the keys of
+	// actions that nobody answered, or that the disk was too slow for.
 	disabled     map[string]bool
-	unsure       string
+	unsure       map[string]bool
+	dead         bool // the program does not answer any more
 	acknowledged int
+	// files are the uploads that were answered.
+	filesMu sync.Mutex
+	files   []string
+	// made says of every upload which key made it, as upstream saw it; stray
+	// counts requests for a file with another key, home those with its own.
+	made        sync.Map
+	stray, home atomic.Int64
+}
+
+// ServeHTTP is the upstream.
+func (k *killed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	who := r.Header.Get("Authorization")
+	id, isFile := strings.CutPrefix(r.URL.Path, "/v1/files/")
+	switch {
+	case isFile:
+		if maker, ok := k.made.Load(id); ok && maker != who {
+			k.stray.Add(1)
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"error":{"message":"No such File object","code":"not_found"}}`)
+			return
+		}
+		k.home.Add(1)
+	case r.URL.Path == "/v1/files":
+		id = "file-" + cryptorand.Text()
+		k.made.Store(id, who)
+	default:
+		fmt.Fprint(w, `{"id":"c","choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":10,"completion_tokens":1,"total_tokens":11}}`)
+		return
+	}
+	fmt.Fprintf(w, `{"id":%q,"object":"file","bytes":2,"purpose":"batch","filename":"a.jsonl"}`, id)
+}
+
+// upload makes a file and notes it if that was answered. A slow answer may have
+// gone out without its binding: it waits 50 ms for the disk and no longer.
+func (k *killed) upload(ctx context.Context, base string) {
+	begun := time.Now()
+	status, text := ask(ctx, http.MethodPost, base+"/files", `{"purpose":"batch","file":"{}"}`)
+	var made struct{ ID string }
+	if time.Since(begun) < 50*time.Millisecond && status == http.StatusOK && json.Unmarshal([]byte(text), &made) == nil {
+		k.filesMu.Lock()
+		defer k.filesMu.Unlock()
+		k.files = append(k.files, made.ID)
+	}
 }
 
 // round starts the program, looks at how it stands, keeps it busy and kills it.
@@ -89,16 +157,19 @@ func (k *killed) round(round int) {
 	}
 	for _, key := range s.Keys {
 		switch is := key.State == engine.Disabled; {
-		case key.Name == k.unsure:
+		case k.unsure[key.Name]:
 			k.disabled[key.Name] = is
 		case is != k.disabled[key.Name]:
 			t.Fatalf("round %d: %s is %v, but an operator was told disabled=%v", round, key.Name, key.State, k.disabled[key.Name])
 		}
 	}
-	k.unsure = ""
-	base := "http://" + s.Proxy.Listen + "/ui/v1/chat/completions"
+	k.unsure, k.dead = map[string]bool{}, false
+	base := "http://" + s.Proxy.Listen + "/ui/v1"
 	if status := chatOnce(ctx, base); status != http.StatusOK {
 		t.Fatalf("round %d: the first request was answered %d", round, status)
+	}
+	for _, id := range k.files[max(0, len(k.files)-10):] { // upstream notes which key asks
+		ask(ctx, http.MethodGet, base+"/files/"+id, "")
 	}
 	busy, stop := context.WithCancel(ctx)
 	var clients sync.WaitGroup
@@ -109,6 +180,11 @@ func (k *killed) round(round int) {
 			}
 		})
 	}
+	clients.Go(func() {
+		for busy.Err() == nil {
+			k.upload(busy, base)
+		}
+	})
 	for range 3 + k.rng.IntN(8) {
 		k.act(ctx, client)
 	}
@@ -121,7 +197,7 @@ func (k *killed) round(round int) {
 		<-tick.C
 		_ = c.Process.Kill()
 	}()
-	for k.unsure == "" {
+	for !k.dead {
 		k.act(ctx, client)
 	}
 	<-dying
@@ -129,7 +205,7 @@ func (k *killed) round(round int) {
 	clients.Wait()
 }
 
-// act disables or enables a key. If nobody answers, it is unsure.
+// act disables or enables a key.
 func (k *killed) act(ctx context.Context, client *control.Client) {
 	name := fmt.Sprintf("k%d", k.acknowledged%5)
 	verb := engine.VerbDisable
@@ -137,29 +213,39 @@ func (k *killed) act(ctx context.Context, client *control.Client) {
 		verb = engine.VerbEnable
 	}
 	r, err := client.Do(ctx, engine.Action{Verb: verb, Key: name})
-	switch {
-	case err != nil:
-		k.unsure = name
-	case r.Unsaved != "":
-		k.t.Fatalf("not on disk: %s", r.Unsaved)
-	default:
-		k.disabled[name] = verb == engine.VerbDisable
-		k.acknowledged++
+	if err != nil {
+		k.unsure[name], k.dead = true, true
+		return
+	}
+	k.disabled[name] = verb == engine.VerbDisable
+	if k.acknowledged++; r.Unsaved != "" {
+		k.unsure[name] = true
+	} else {
+		delete(k.unsure, name) // it is known again
 	}
 }
 
 // chatOnce sends a request; 0 is no answer.
-func chatOnce(ctx context.Context, url string) (status int) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(`{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}]}`))
+func chatOnce(ctx context.Context, base string) int {
+	status, _ := ask(ctx, http.MethodPost, base+"/chat/completions", `{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}]}`)
+	return status
+}
+
+// ask sends a request and reads its answer; 0 is none, or not all of it.
+func ask(ctx context.Context, method, url, body string) (status int, text string) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
-		return 0
+		return 0, ""
 	}
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, res.Body)
-	return res.StatusCode
+	got, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, ""
+	}
+	return res.StatusCode, string(got)
 }

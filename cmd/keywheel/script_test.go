@@ -101,6 +101,18 @@ func TestScripts(t *testing.T) {
 				}
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 			},
+			// healthy waits until the instance on KEYWHEEL_SOCKET can serve.
+			"healthy": func(ts *testscript.TestScript, _ bool, _ []string) {
+				tick := time.NewTicker(25 * time.Millisecond)
+				defer tick.Stop()
+				for range 400 {
+					if ts.Exec("keywheel", "status", "--health") == nil {
+						return
+					}
+					<-tick.C
+				}
+				ts.Fatalf("it was not healthy within 10 s")
+			},
 			// today puts the day into a file, for DATE.
 			"today": func(ts *testscript.TestScript, _ bool, args []string) {
 				text := strings.ReplaceAll(ts.ReadFile(args[0]), "DATE", time.Now().Format(time.DateOnly))

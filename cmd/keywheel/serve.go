@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -20,7 +22,8 @@ import (
 const drainTime = 30 * time.Second
 
 func serveCommand(f *flags) *cobra.Command {
-	var debug, asJSON bool
+	var debug bool
+	format := logFormat("text")
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the proxy without a screen; SIGTERM drains, SIGHUP reads the config again",
@@ -30,16 +33,38 @@ func serveCommand(f *flags) *cobra.Command {
 			if debug {
 				level = slog.LevelDebug
 			}
-			var h slog.Handler = slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})
-			if asJSON {
-				h = slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})
-			}
-			return serve(c.Context(), f, slog.New(h))
+			return serve(c.Context(), f, slog.New(format.handler(os.Stderr, level)))
 		},
 	}
 	c.Flags().BoolVar(&debug, "debug", false, "log more")
-	c.Flags().BoolVar(&asJSON, "log-json", false, "log as JSON")
+	c.Flags().Var(&format, "log-format", "text or json, a line each on stderr")
 	return c
+}
+
+// logFormat is how log lines are written: text or json.
+type logFormat string
+
+// Set takes the flag's value.
+func (f *logFormat) Set(value string) error {
+	if value != "text" && value != "json" {
+		return errors.New("it is text or json")
+	}
+	*f = logFormat(value)
+	return nil
+}
+
+// String is the flag's value.
+func (f *logFormat) String() string { return string(*f) }
+
+// Type is what the help calls it.
+func (f *logFormat) Type() string { return "format" }
+
+func (f *logFormat) handler(w io.Writer, level slog.Level) slog.Handler {
+	o := &slog.HandlerOptions{Level: level}
+	if *f == "json" {
+		return slog.NewJSONHandler(w, o)
+	}
+	return slog.NewTextHandler(w, o)
 }
 
 func serve(ctx context.Context, f *flags, log *slog.Logger) error {

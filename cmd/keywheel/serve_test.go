@@ -26,7 +26,7 @@ func (n *notes) Write(p []byte) (int, error) {
 }
 
 // await waits until the log holds text.
-func (n *notes) await(t *testing.T, text string) {
+func (n *notes) await(t testing.TB, text string) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -17,7 +17,7 @@ import (
 )
 
 func statusCommand(f *flags) *cobra.Command {
-	var asJSON bool
+	var asJSON, health bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Services and keys of the running keywheel, or as they were last; exit code 3 if something needs a person",
@@ -27,6 +27,12 @@ func statusCommand(f *flags) *cobra.Command {
 			client, err := f.client()
 			if err == nil {
 				s, err = client.Snapshot(c.Context())
+			}
+			if health {
+				if err == nil {
+					err = canServe(s)
+				}
+				return err
 			}
 			print := printStatus
 			if err != nil && f.nothingRuns(err) {
@@ -48,7 +54,22 @@ func statusCommand(f *flags) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, stable and versioned")
+	c.Flags().BoolVar(&health, "health", false, "no tables: exit code 0 while every required service can serve, else 1, like /healthz")
 	return c
+}
+
+// canServe is nil while every required service can serve.
+func canServe(s engine.Snapshot) error {
+	var down []string
+	for _, sv := range s.Services {
+		if sv.Required && !sv.Planned && sv.Health == engine.HealthDown {
+			down = append(down, sv.Name)
+		}
+	}
+	if len(down) > 0 {
+		return fmt.Errorf("no key can serve %s: `keywheel status` says why", strings.Join(down, ", "))
+	}
+	return nil
 }
 
 // lastStatus is how things stood when the journal was written last, as far as

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
 	"time"
@@ -22,6 +23,8 @@ type Client struct {
 	http   http.Client
 	// stream has no end to its patience with an answer's body.
 	stream http.Client
+	// terminal is where the person sits, "" where nobody does.
+	terminal string
 }
 
 // NewClient makes a client of the instance behind a socket. It connects with
@@ -31,7 +34,7 @@ func NewClient(socket string) *Client {
 		return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", socket)
 	}
 	way := &http.Transport{DialContext: dial}
-	return &Client{socket: socket, http: http.Client{Timeout: 10 * time.Second, Transport: way}, stream: http.Client{Transport: way}}
+	return &Client{socket: socket, http: http.Client{Timeout: 10 * time.Second, Transport: way}, stream: http.Client{Transport: way}, terminal: terminal()}
 }
 
 // Socket is where the instance answers.
@@ -75,6 +78,13 @@ func (c *Client) Snapshot(ctx context.Context) (s engine.Snapshot, err error) {
 	return s, err
 }
 
+// since asks for what has changed since a mark, and for the requests that ended
+// after a sequence number.
+func (c *Client) since(ctx context.Context, mark string, requests uint64) (d delta, err error) {
+	err = c.call(ctx, http.MethodGet, fmt.Sprintf("/v1/snapshot?since=%s&requests=%d", url.QueryEscape(mark), requests), nil, &d)
+	return d, err
+}
+
 // Events asks for the events after a sequence number, the oldest first.
 func (c *Client) Events(ctx context.Context, after uint64) (list []engine.Event, err error) {
 	err = c.call(ctx, http.MethodGet, fmt.Sprintf("/v1/events?after=%d", after), nil, &list)
@@ -116,6 +126,9 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, int
 	req, err := http.NewRequestWithContext(ctx, method, "http://keywheel"+path, bytes.NewReader(body))
 	if err != nil {
 		return err
+	}
+	if c.terminal != "" {
+		req.Header.Set(terminalHeader, c.terminal)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,15 +11,23 @@ import (
 
 const (
 	// freshness is how old a mirror's snapshot gets while nothing happens.
-	freshness = 200 * time.Millisecond
+	freshness = 250 * time.Millisecond
 	// lookTime bounds one look at the instance.
 	lookTime = 2 * time.Second
+	// calm is the least time between looks.
+	calm = 50 * time.Millisecond
+	// share is the part of its time that an instance spends on being looked at:
+	// one in so many. A large one is looked at less often.
+	share = 80
+	// kept is how many requests a mirror remembers.
+	kept = 2000
 )
 
 // Mirror is a running instance as a monitor in another process watches it. It
-// looks again at once when something has happened there, else every 200 ms, but
-// never for more than a tenth of the time: who watches a large instance does
-// not slow it down. When the instance goes and comes back, so does the mirror.
+// takes what has changed, at once when an operator did something, else every
+// 250 ms, but never for more than a tenth of its own time or an eightieth of the
+// instance's: who watches a large one does not slow it down. When the instance
+// goes and comes back, so does the mirror.
 type Mirror struct {
 	client *Client
 	ctx    context.Context
@@ -32,8 +41,13 @@ type Mirror struct {
 	mu   sync.Mutex
 	last engine.Snapshot // zero while the instance does not answer
 	you  string
-	// system is what it told of its process last.
-	system engine.SystemStatus
+	// mark names the state that last shows.
+	mark string
+	// requests are those that ended, the newest last.
+	requests []engine.RequestRecord
+	// system is what it told of its process last, at systemAt.
+	system   engine.SystemStatus
+	systemAt time.Time
 }
 
 // NewMirror begins to watch the instance of a client; that it answers is the
@@ -43,14 +57,14 @@ func NewMirror(ctx context.Context, c *Client) (*Mirror, error) {
 }
 
 func newMirror(ctx context.Context, c *Client, every time.Duration) (*Mirror, error) {
-	first, err := c.Snapshot(ctx)
-	if err != nil {
+	m := &Mirror{client: c, ctx: ctx, wake: make(chan struct{}, 1)}
+	if _, err := m.look(); err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(ctx)
-	m := &Mirror{client: c, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), last: first, you: first.You}
+	m.ctx, m.stop = context.WithCancel(ctx)
+	first := m.last.LastSeq
 	m.tasks.Go(func() { m.watch(every) })
-	m.tasks.Go(func() { m.listen(first.LastSeq) })
+	m.tasks.Go(func() { m.listen(first) })
 	return m, nil
 }
 
@@ -87,27 +101,34 @@ func (m *Mirror) Events(after uint64) []engine.Event {
 	return list
 }
 
-// Requests asks for those that ended after a sequence number; none where the
-// instance does not answer.
+// Requests are those that ended after a sequence number, as far as the mirror
+// was told of them: of very many, the newest.
 func (m *Mirror) Requests(after uint64) []engine.RequestRecord {
-	ctx, cancel := context.WithTimeout(m.ctx, lookTime)
-	defer cancel()
-	list, err := m.client.Requests(ctx, after)
-	if err != nil {
-		return nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := len(m.requests)
+	for i > 0 && m.requests[i-1].Seq > after {
+		i--
 	}
-	return list
+	return slices.Clone(m.requests[i:])
 }
 
-// System is what the instance last told of its process.
+// System is what the instance told of its process, at most two seconds ago
+// while it answers.
 func (m *Mirror) System() engine.SystemStatus {
+	m.mu.Lock()
+	told, fresh := m.system, time.Since(m.systemAt) < lookTime
+	m.mu.Unlock()
+	if fresh {
+		return told
+	}
 	ctx, cancel := context.WithTimeout(m.ctx, lookTime)
 	defer cancel()
 	s, err := m.client.System(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err == nil {
-		m.system = s
+		m.system, m.systemAt = s, time.Now()
 	}
 	return m.system
 }
@@ -115,56 +136,76 @@ func (m *Mirror) System() engine.SystemStatus {
 // Do asks for an action; the next Snapshot shows what it did.
 func (m *Mirror) Do(a engine.Action) (engine.Result, error) {
 	r, err := m.client.Do(m.ctx, a)
-	m.look()
+	_, _ = m.look()
 	return r, err
 }
 
-// look takes a snapshot.
-func (m *Mirror) look() {
+// look takes what has changed. It says how long that kept the instance busy.
+func (m *Mirror) look() (took time.Duration, err error) {
 	m.looking.Lock()
 	defer m.looking.Unlock()
 	ctx, cancel := context.WithTimeout(m.ctx, lookTime)
 	defer cancel()
-	s, err := m.client.Snapshot(ctx)
+	m.mu.Lock()
+	mark, last, after := m.mark, m.last, uint64(0)
+	if n := len(m.requests); n > 0 {
+		after = m.requests[n-1].Seq
+	}
+	m.mu.Unlock()
+	d, err := m.client.since(ctx, mark, after)
+	if err == nil && d.Whole && after > 0 { // perhaps it began anew, and counts anew
+		d, err = m.client.since(ctx, "", 0)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err != nil {
-		s = engine.Snapshot{}
-	} else {
-		m.you = s.You
+		m.last, m.mark, m.requests = engine.Snapshot{}, "", nil
+		return 0, err
 	}
-	m.last = s
+	if d.Whole {
+		m.requests = nil
+	}
+	m.last, m.mark, m.you = d.apply(last), d.Mark, d.Snapshot.You
+	m.requests = append(m.requests, d.Requests...)
+	m.requests = m.requests[max(0, len(m.requests)-kept):]
+	return time.Duration(d.TookUS) * time.Microsecond, nil
 }
 
 // watch looks again and again.
 func (m *Mirror) watch(every time.Duration) {
 	for {
 		begun := time.Now()
-		m.look()
-		rest := min(9*time.Since(begun), lookTime)
+		took, _ := m.look()
+		rest := max(every, share*took, 9*time.Since(begun))
+		if rest > lookTime {
+			rest = max(every, lookTime)
+		}
 		select {
 		case <-m.ctx.Done():
 			return
-		case <-time.After(rest): // what happens meanwhile is seen with the next look
+		case <-time.After(calm): // what happens meanwhile is seen with the next look
 		}
 		select {
 		case <-m.ctx.Done():
 			return
 		case <-m.wake:
-		case <-time.After(every - rest):
+		case <-time.After(rest - calm):
 		}
 	}
 }
 
-// listen asks for a look with every event, and when the instance goes. It
-// begins anew while it is gone.
+// listen asks for a look when an operator did something, and when the instance
+// goes. What else happens is seen soon enough. It begins anew while it is gone.
 func (m *Mirror) listen(after uint64) {
 	for m.ctx.Err() == nil {
 		_ = m.client.Follow(m.ctx, after, func(n News) error {
-			if n.Event != nil {
-				after = n.Event.Seq
+			if n.Event == nil {
+				m.poke()
+				return nil
 			}
-			m.poke()
+			if after = n.Event.Seq; n.Event.Kind == engine.EventOperator {
+				m.poke()
+			}
 			return nil
 		})
 		m.poke()

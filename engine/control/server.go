@@ -1,6 +1,7 @@
 package control
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"keywheel/engine"
@@ -31,6 +34,7 @@ type Source interface {
 // Server serves a source over a unix socket.
 type Server struct {
 	source Source
+	feed   *feed
 	http   http.Server
 	done   chan struct{}
 	// stop ends the requests that last.
@@ -53,7 +57,7 @@ func Serve(l net.Listener, s Source) *Server { return serveTo(l, s, readPatience
 
 func serveTo(l net.Listener, s Source, patience time.Duration) *Server {
 	ctx, stop := context.WithCancel(context.Background())
-	srv := &Server{source: s, done: make(chan struct{}), stop: stop, streams: make(chan struct{}, maxStreams), patience: patience}
+	srv := &Server{source: s, feed: newFeed(s), done: make(chan struct{}), stop: stop, streams: make(chan struct{}, maxStreams), patience: patience}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/snapshot", srv.snapshot)
 	mux.HandleFunc("GET /v1/events", srv.events)
@@ -71,8 +75,8 @@ func serveTo(l net.Listener, s Source, patience time.Duration) *Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			uid, err := peer(c)
-			return context.WithValue(ctx, peerKey{}, peerInfo{uid, err})
+			uid, pid, err := peer(c)
+			return context.WithValue(ctx, peerKey{}, peerInfo{uid, pid, err})
 		},
 	}
 	go func() {
@@ -103,6 +107,7 @@ type peerKey struct{}
 
 type peerInfo struct {
 	uid int // -1: the system does not tell
+	pid int // 0: the system does not tell
 	err error
 }
 
@@ -112,7 +117,7 @@ func (p peerInfo) mayEnter() bool {
 	return p.err == nil && (p.uid < 0 || p.uid == os.Getuid() || p.uid == 0)
 }
 
-// name is who the peer is, for people.
+// name is who the peer is, for people, without where it sits.
 func (p peerInfo) name() string {
 	if p.uid < 0 {
 		return "operator"
@@ -121,6 +126,20 @@ func (p peerInfo) name() string {
 		return u.Username
 	}
 	return "uid " + strconv.Itoa(p.uid)
+}
+
+// nameOf is who asks, for people: the user by the socket's word, and the
+// terminal by the client's own, so that one user at two terminals is two. Who
+// names no terminal is known by its process.
+func nameOf(r *http.Request) string {
+	p := peerOf(r)
+	if t := r.Header.Get(terminalHeader); isTerminal(t) {
+		return p.name() + " " + t
+	}
+	if p.pid > 0 {
+		return p.name() + " pid " + strconv.Itoa(p.pid)
+	}
+	return p.name()
 }
 
 func peerOf(r *http.Request) peerInfo {
@@ -143,8 +162,12 @@ func guard(next http.Handler) http.Handler {
 }
 
 func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("since") {
+		s.delta(w, r)
+		return
+	}
 	snap := s.source.Snapshot()
-	snap.You = peerOf(r).name()
+	snap.You = nameOf(r)
 	reply(w, http.StatusOK, snap)
 }
 
@@ -196,7 +219,7 @@ func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, fmt.Errorf("not an action: %w", err))
 		return
 	}
-	a.By = peerOf(r).name()
+	a.By = nameOf(r)
 	result, err := s.source.Do(a)
 	if err != nil {
 		fail(w, http.StatusConflict, err)
@@ -221,3 +244,29 @@ func reply(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	_, _ = w.Write(append(text, '\n'))
 }
+
+// replyCompressed is an answer of 200 that may be long.
+func replyCompressed(w http.ResponseWriter, r *http.Request, v any) {
+	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		reply(w, http.StatusOK, v)
+		return
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		fail(w, http.StatusInternalServerError, errors.New("the answer could not be written"))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Encoding", "gzip")
+	z := compressors.Get().(*gzip.Writer)
+	defer compressors.Put(z)
+	z.Reset(w)
+	_, _ = z.Write(text)
+	_ = z.Close()
+}
+
+// compressors are used again: each is most of a megabyte.
+var compressors = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is one there is
+	return z
+}}

@@ -92,7 +92,7 @@ func TestStopFinishesWhatRuns(t *testing.T) {
 	}
 }
 
-func waitFor(t *testing.T, done func() bool) {
+func waitFor(t testing.TB, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
