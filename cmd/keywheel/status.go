@@ -94,8 +94,12 @@ func (f *flags) lastStatus(ctx context.Context) (engine.Snapshot, error) {
 }
 
 // needsPerson reports whether something will not mend itself: a service is
-// down, a key waits for a person, or the config as it is now was not taken.
+// down, a key waits for a person, the config as it is now was not taken, or the
+// journal cannot be written.
 func needsPerson(s engine.Snapshot) bool {
+	if s.Journal != nil && s.Journal.Error != "" {
+		return true
+	}
 	if s.Config != nil && len(s.Config.Problems) > 0 {
 		return true
 	}
@@ -125,7 +129,7 @@ func printStatus(w io.Writer, s engine.Snapshot) error {
 }
 
 func printTables(w io.Writer, s engine.Snapshot) error {
-	printConfig(w, s)
+	printNotes(w, s)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SERVICE\tHEALTH\tKEY IN USE\tKEYS\tREQUESTS\tFAILED\tLAST ROTATION")
 	for _, sv := range s.Services {
@@ -162,13 +166,30 @@ func printTables(w io.Writer, s engine.Snapshot) error {
 		if k.Until != nil {
 			why += ", until " + k.Until.Local().Format(time.DateTime)
 		}
+		why = strings.TrimPrefix(why+partHolds(k), "; ")
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", named(k.Name, k.Fingerprint), state, k.Provider, k.Requests, k.Failures, strings.Join(k.Services, ", "), why)
 	}
 	return t.Flush()
 }
 
-// printConfig tells of what differs from the files, and what from the config.
-func printConfig(w io.Writer, s engine.Snapshot) {
+// partHolds tells of what holds a key for one model or scope only, and so does
+// not change its state.
+func partHolds(k engine.KeyStatus) (text string) {
+	for _, h := range k.Holds {
+		if h.Model == "" {
+			continue
+		}
+		text += fmt.Sprintf("; not for %s: %s", h.Model, h.Why)
+		if h.Until != nil {
+			text += ", until " + h.Until.Local().Format(time.DateTime)
+		}
+	}
+	return text
+}
+
+// printNotes tells of what differs from the files, what from the config, and of
+// a journal that cannot be written.
+func printNotes(w io.Writer, s engine.Snapshot) {
 	var lines []string
 	if c := s.Config; c != nil {
 		for _, p := range c.Problems {
@@ -182,6 +203,9 @@ func printConfig(w io.Writer, s engine.Snapshot) {
 		for _, l := range sv.Lent {
 			lines = append(lines, fmt.Sprintf("%s lent to %s until %s", l.Key, l.Service, l.Until.Local().Format(time.DateTime)))
 		}
+	}
+	if j := s.Journal; j != nil && j.Error != "" {
+		lines = append(lines, fmt.Sprintf("the journal is behind by %s, %d entries wait and %d were dropped: %s", age(time.Duration(j.BehindS)*time.Second), j.Queued, j.Dropped, j.Error))
 	}
 	if len(lines) > 0 {
 		fmt.Fprintln(w, strings.Join(lines, "\n")+"\n")
