@@ -56,20 +56,15 @@ var verbs = []verb{
 func actionCommands(f *flags) []*cobra.Command {
 	var list []*cobra.Command
 	for _, v := range verbs {
-		var lasts, reason, to string
+		var lasts ago
+		var reason, to string
 		c := &cobra.Command{Use: v.use, Short: v.short, Args: v.args, RunE: func(c *cobra.Command, args []string) error {
 			a := v.action(args)
 			a.Reason = reason
 			if to != "" {
 				a.Key = to
 			}
-			if lasts != "" {
-				d, err := time.ParseDuration(lasts)
-				if err != nil || d <= 0 {
-					return usageError{fmt.Errorf("--for %s: want a duration such as 90s, 2h or 24h", lasts)}
-				}
-				a.ForS = d.Seconds()
-			}
+			a.ForS = time.Duration(lasts).Seconds()
 			client, err := f.client()
 			if err != nil {
 				return err
@@ -91,7 +86,7 @@ func actionCommands(f *flags) []*cobra.Command {
 			return nil
 		}}
 		if v.lasting {
-			c.Flags().StringVar(&lasts, "for", "", "how long: 90s, 2h, 24h (default: until a person ends it)")
+			c.Flags().Var(&lasts, "for", "how long: 90s, 2h, 7d (default: until a person ends it)")
 		}
 		if v.reasoned {
 			c.Flags().StringVar(&reason, "reason", "", "why, for the timeline")

@@ -126,10 +126,16 @@ func age(d time.Duration) string {
 	}
 }
 
-// ago is a flag that takes a length of time, also in days: 90s, 24h, 7d.
+// ago is a flag that takes a length of time, also in days: 90s, 24h, 7d. 0 is
+// one that was not given.
 type ago time.Duration
 
-func (a *ago) String() string { return age(time.Duration(*a)) }
+func (a *ago) String() string {
+	if *a == 0 {
+		return "" // the help shows no default then
+	}
+	return age(time.Duration(*a))
+}
 
 // Type is what the help calls it.
 func (a *ago) Type() string { return "duration" }
