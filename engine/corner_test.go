@@ -312,6 +312,22 @@ func TestWhatComesNextIsToldAsItIsNow(t *testing.T) {
 	})
 }
 
+func TestAKeyThatIsHeldForAModelIsNotSaidToBeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 2, RoundRobin)
+		answered(t, e, Verdict{Kind: RateLimited, Scope: ScopeKey, Model: "m", RetryAfter: time.Minute, Evidence: Evidence{Status: 429}}, ok)
+		next := func() string { return e.Snapshot().Services[0].LastRotation.Next }
+		if want := "k1 for m returns at "; !strings.HasPrefix(next(), want) {
+			t.Errorf("next: %q, want %q", next(), want)
+		}
+		time.Sleep(5 * time.Minute)
+		if want := "k1 is active again"; next() != want {
+			t.Errorf("next: %q, want %q", next(), want)
+		}
+	})
+}
+
 func TestALiftIsToldOnce(t *testing.T) {
 	t.Parallel()
 	e := testEngine(t, 2, RoundRobin)

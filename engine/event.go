@@ -114,7 +114,7 @@ func (e *Engine) told(r *Rotation, now time.Time) *Rotation {
 	}
 	c := *r
 	if k := e.keyBy[r.From]; k != nil && r.By == "engine" {
-		c.Next = nextOf(k, now)
+		c.Next = nextOf(k, r, now)
 	}
 	return &c
 }

@@ -55,8 +55,15 @@ func (e *Engine) rotate(r *Request, from *key, h *hold, v Verdict, now time.Time
 }
 
 // nextOf says what happens next to a key that a rotation left.
-func nextOf(k *key, now time.Time) string {
+func nextOf(k *key, r *Rotation, now time.Time) string {
+	who := k.Name
 	st, h := k.state(now)
+	if h == nil {
+		var part string
+		if part, h = k.cred.heldBy(r.Evidence.Request, now); h != nil {
+			who += " for " + part
+		}
+	}
 	switch {
 	case k.draining:
 		return k.Name + " is draining: it serves again when you enable it"
@@ -65,16 +72,34 @@ func nextOf(k *key, now time.Time) string {
 	case h.confirming:
 		return "a test call decides whether " + k.Name + " is revoked"
 	case h.trying:
-		return "one request is trying " + k.Name + " now"
+		return "one request is trying " + who + " now"
 	case !h.until.IsZero():
-		return fmt.Sprintf("%s returns at %s", k.Name, h.until.Format(time.TimeOnly))
+		return fmt.Sprintf("%s returns at %s", who, h.until.Format(time.TimeOnly))
 	case !h.trialAt.IsZero():
-		return fmt.Sprintf("one request tries %s at %s", k.Name, h.trialAt.Format(time.TimeOnly))
+		return fmt.Sprintf("one request tries %s at %s", who, h.trialAt.Format(time.TimeOnly))
 	case st == Disabled:
 		return k.Name + " stays out until you enable it"
 	default:
 		return fmt.Sprintf("%s is %s and stays out until a person acts: replace or reset it", k.Name, st)
 	}
+}
+
+// heldBy is what the answer to a request holds yet for one model or scope.
+func (c *credential) heldBy(request string, now time.Time) (part string, h *hold) {
+	if request == "" {
+		return "", nil
+	}
+	for _, of := range c.holders() {
+		if of == nil {
+			continue
+		}
+		for part, s := range of.parts {
+			if s.hold != nil && s.hold.evidence.Request == request && !s.hold.over(now) {
+				return part, s.hold
+			}
+		}
+	}
+	return "", nil
 }
 
 // moved begins a rotation for a service under failover whose key in use was
