@@ -83,7 +83,11 @@ func (was *inventory) changes(now *inventory) string {
 		parts = appendCount(parts, "+", added, sort.word)
 		parts = appendCount(parts, "-", removed, sort.word)
 		for _, name := range differ {
-			if sort.word == "key" && was.creds[name] != now.creds[name] {
+			switch c := now.creds[name]; {
+			case sort.word != "key" || was.creds[name] == c:
+			case c.fingerprint == "":
+				name += ": no secret"
+			default:
 				name += ": new secret"
 			}
 			changed = append(changed, name)

@@ -64,6 +64,11 @@ func TestReloadSaysWhatChanged(t *testing.T) {
 	if got := texts(e); got != want {
 		t.Errorf("it says\n%s\nwant\n%s", got, want)
 	}
+	next.Keys[3].Secret, next.Keys[3].Missing = secret.Secret{}, "env:K5 is not set"
+	reload(t, e, next)
+	if got := texts(e); !strings.HasSuffix(got, "reloaded: 1 changed (k5: no secret)") {
+		t.Errorf("a secret that went: %s", got)
+	}
 	for i := range next.Keys {
 		next.Keys[i].Source = "keywheel.toml:99"
 	}
