@@ -133,9 +133,12 @@ func writable(path string) error {
 // is a file beside it: SQLite's own locks would go with any descriptor of the
 // journal that this process closes.
 func lock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, &ReadOnlyError{path, path + ".lock"}
+	}
+	if errors.Is(err, syscall.ELOOP) { // what it leads to would be written
+		return nil, fmt.Errorf("journal %s: %s.lock is a link, which keywheel never makes; remove it; %s", path, path, goOn)
 	}
 	if err != nil {
 		return nil, explain(path, err)
@@ -275,7 +278,7 @@ func (r *Reader) look(ctx context.Context) (version int, err error) {
 		case err != nil:
 			return 0, err
 		case found != "ok":
-			return 0, &CorruptError{r.path, "it is damaged (" + found + ")"}
+			return 0, &CorruptError{r.path, "it is damaged (" + strings.Join(strings.Fields(found), " ") + ")"}
 		}
 	}
 	return version, nil

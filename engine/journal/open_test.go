@@ -49,6 +49,9 @@ func refused[T error](t *testing.T, p string, words ...string) {
 	if !errors.As(err, &want) {
 		t.Fatalf("the error is %T, want %T: %v", err, want, err)
 	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("the error is not one line: %q", err)
+	}
 	for _, w := range append(words, p, "--no-journal", "nothing was changed") {
 		if !strings.Contains(err.Error(), w) {
 			t.Errorf("the error does not say %q: %v", w, err)
@@ -209,6 +212,26 @@ func exclusive(p string) error {
 	fmt.Println("locked")
 	time.Sleep(time.Hour)
 	return nil
+}
+
+func TestALockThatIsALinkIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p, theirs := filepath.Join(dir, "journal.db"), filepath.Join(dir, "theirs")
+	if err := errors.Join(os.WriteFile(theirs, []byte("theirs"), 0o600), os.Symlink(theirs, p+".lock")); err != nil {
+		t.Fatal(err)
+	}
+	j, err := Open(p, Options{})
+	if err == nil {
+		_ = j.Close()
+		t.Fatal("it was opened")
+	}
+	if !strings.Contains(err.Error(), p+".lock is a link") {
+		t.Error(err)
+	}
+	if now, _ := os.ReadFile(theirs); string(now) != "theirs" {
+		t.Errorf("what it leads to is now %q", now)
+	}
 }
 
 func TestAJournalThatMayNotBeWrittenIsLeftAlone(t *testing.T) {
