@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -126,14 +128,50 @@ func (f *flags) load() (*config.Config, error) {
 	return f.again(true)
 }
 
-// client finds the running instance.
+// client finds the running instance: behind the socket that is named, else the
+// one on the config that is named, else the only one.
 func (f *flags) client() (*control.Client, error) {
 	path := f.socket
 	if path == "" {
 		var err error
-		if path, err = control.Find(os.LookupEnv); err != nil {
+		path, err = control.Find(os.LookupEnv)
+		if named := os.Getenv("KEYWHEEL_SOCKET"); named == "" && f.config != "" {
+			path, err = f.onConfig(path, err)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
 	return control.NewClient(path), nil
+}
+
+// onConfig is, of what [control.Find] has found, the one that runs on the config
+// that is named: what is meant for it must not reach another.
+func (f *flags) onConfig(found string, err error) (string, error) {
+	sockets := []string{found}
+	var several *control.SeveralError
+	if errors.As(err, &several) {
+		sockets = several.Sockets
+	} else if err != nil {
+		return "", err
+	}
+	file, err := filepath.Abs(f.config)
+	if err != nil {
+		return "", err
+	}
+	var on []string
+	for _, socket := range sockets {
+		s, err := control.NewClient(socket).Snapshot(context.Background())
+		if err == nil && s.Config != nil && slices.Contains(s.Config.Files, file) {
+			on = append(on, socket)
+		}
+	}
+	switch len(on) {
+	case 0:
+		return "", &control.NoInstanceError{Looked: sockets, Of: " on " + f.config}
+	case 1:
+		return on[0], nil
+	default:
+		return "", &control.SeveralError{Sockets: on}
+	}
 }

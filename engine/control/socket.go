@@ -79,10 +79,14 @@ func ours(dir string) error {
 }
 
 // NoInstanceError says that no running keywheel was found.
-type NoInstanceError struct{ Looked []string }
+type NoInstanceError struct {
+	Looked []string
+	// Of is what it should run on: " on FILE", "" is anything.
+	Of string
+}
 
 func (err *NoInstanceError) Error() string {
-	return fmt.Sprintf("no keywheel is running (looked in %s): start `keywheel` or `keywheel serve`, or say --socket", strings.Join(err.Looked, ", "))
+	return fmt.Sprintf("no keywheel is running%s (looked in %s): start `keywheel` or `keywheel serve`, or say --socket", err.Of, strings.Join(err.Looked, ", "))
 }
 
 // SeveralError says that more than one is running.
@@ -118,7 +122,7 @@ func Find(env LookupEnv) (string, error) {
 	slices.Sort(real)
 	switch len(real) {
 	case 0:
-		return "", &NoInstanceError{dirs(env)}
+		return "", &NoInstanceError{Looked: dirs(env)}
 	case 1:
 		return real[0], nil
 	default:
