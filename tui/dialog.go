@@ -28,6 +28,8 @@ type dialog struct {
 	palette bool
 	// again is what ? does in a dialog that has more to show.
 	again func()
+	// work is what the page follows; while it runs, esc alone closes the page.
+	work *replacement
 	// quitting is true for the question whether to quit.
 	quitting bool
 }
@@ -76,8 +78,15 @@ func (d *dialog) key(m *Model, k tea.KeyMsg) tea.Cmd {
 			d.again()
 			return nil
 		}
+		if d.work != nil && d.work.done == nil && name != "esc" {
+			d.scroll(m, name)
+			return nil
+		}
 		switch name {
 		case "esc", "q", "enter", "w", "?", "ctrl+c", "left", "h":
+			if d.work != nil {
+				d.work.leave(&m.state)
+			}
 			m.close(d)
 		default:
 			d.scroll(m, name)
@@ -207,7 +216,12 @@ func (d *dialog) draw(st *state, c *canvas) {
 	}
 	note := d.note
 	if d.page() {
-		note = pick(d.note == "", "", d.note+" · ") + "esc closes"
+		note = pick(d.note == "", "", d.note+" · ")
+		if d.work != nil {
+			note += d.work.closing(st)
+		} else {
+			note += "esc closes"
+		}
 		if len(list) > in.h {
 			note = "↑ ↓ " + percent(float64(min(d.offset+in.h, len(list)))/float64(len(list))) + " · " + note
 		}

@@ -18,7 +18,7 @@ import (
 // too wide.
 func TestAnyFrameFits(t *testing.T) {
 	t.Parallel()
-	keys := strings.Split("j k g G enter esc w d D R p u ! / ? q r e 1 2 3 4 5 8 c y n x m s S v * f z + - : M o", " ")
+	keys := strings.Split("j k g G enter esc w d D R p u ! / ? q r e 1 2 3 4 5 8 c y n x m s S v * f z + - : M o L U x L U", " ")
 	keys = append(keys, " ", "tab", "shift+tab", "pgdown", "pgup", "ctrl+d", "ctrl+u", "up", "down", "left", "right", "ctrl+r", "2", "3", "4", "5", "enter", "j", "j", "j")
 	looks := []map[string]string{inColour, noColour, inASCII}
 	buttons := []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonLeft, tea.MouseButtonWheelDown, tea.MouseButtonWheelUp}
@@ -34,6 +34,7 @@ func TestAnyFrameFits(t *testing.T) {
 					m, src = monitor(t, 1+r.IntN(250), 1+r.IntN(80), random(r), randomEvents(r), looks[r.IntN(3)])
 					m.notice = []string{"", "DEMO seed 1", "演示 " + strings.Repeat("x", 300)}[r.IntN(3)]
 					src.requests, src.system = randomRequests(r), randomSystem(r)
+					src.steps, src.fails = odd[:r.IntN(len(odd))], []error{nil, errRejected}[r.IntN(2)]
 					settle(m, fetch(src, m.seq, 0)())
 				}
 				switch r.IntN(12) {
@@ -123,7 +124,7 @@ func random(r *rand.Rand) engine.Snapshot {
 	for i := range r.IntN(40) {
 		k := engine.KeyStatus{Name: fmt.Sprint(word(), i), Provider: word(), Account: word(), Fingerprint: []string{"", "9", "9f2a0011"}[r.IntN(3)], State: engine.State(r.IntN(9)), Reason: word(),
 			Since: when(), Until: when(), Draining: r.IntN(9) == 0, Trial: r.IntN(9) == 0, InFlight: r.IntN(4), Verdicts: engine.Verdicts{OK: 5, InvalidKey: r.Int64N(3), RateLimited: r.Int64N(1e7)},
-			LastFailure: when(), PerMin: number(), Series: wave(r.IntN(30), r.IntN(99)), Scopes: []string{word()}, CostUSD: number()}
+			LastFailure: when(), Override: word(), Ref: word(), Bindings: r.IntN(3), Retiring: make([]engine.Retiring, r.IntN(3)/2), PerMin: number(), Series: wave(r.IntN(30), r.IntN(99)), Scopes: []string{word()}, CostUSD: number()}
 		for range r.IntN(3) {
 			k.Limits = append(k.Limits, engine.LimitStatus{Unit: []string{"tokens", "requests", "usd", "concurrent", word()}[r.IntN(5)], Per: []string{"1m", "day", "month", "", "1h"}[r.IntN(5)],
 				Amount: number(), Remaining: number(), BurnPerMin: number(), ResetsAt: when(), RunsOutAt: when(), Model: []string{"", word()}[r.IntN(2)], Source: word()})
@@ -149,6 +150,9 @@ func random(r *rand.Rand) engine.Snapshot {
 			if r.IntN(5) == 0 {
 				s.Pinned = s.Keys[0]
 			}
+		}
+		if r.IntN(3) == 0 {
+			s.Lent = []engine.Lent{{Key: s.Keys[0], Service: s.Name, Until: noon.Add(time.Duration(r.Int64N(int64(96 * time.Hour)))), By: word()}}
 		}
 		if r.IntN(2) == 0 {
 			s.LastRotation = &engine.Rotation{At: noon, Service: s.Name, From: word(), To: word(), Cause: word(), Verdict: engine.Kind(r.IntN(7)), Rule: word(), Outcome: word(), Next: word(), By: word(),

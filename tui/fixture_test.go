@@ -1,8 +1,10 @@
 package tui
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"keywheel/engine"
+	"keywheel/engine/secret"
 )
 
 // noon is when all fixtures take place.
@@ -31,6 +34,42 @@ type fake struct {
 	system   engine.SystemStatus
 	did      []engine.Action
 	err      error
+	// steps are what a replacement tells, fails how it ends, got the secret.
+	steps []string
+	fails error
+	got   string
+	// wait holds it after its steps, until it is closed or the replacement is
+	// cancelled.
+	wait chan struct{}
+}
+
+// replaced is the fingerprint of a key whose secret the fake has replaced.
+const replacedMark = "4e4e00112233"
+
+func (f *fake) Replace(ctx context.Context, key string, s secret.Secret, _ string, tell func(string)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.got = s.Reveal()
+	for _, text := range f.steps {
+		tell(text)
+	}
+	if f.wait != nil {
+		select {
+		case <-f.wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if f.fails != nil {
+		return f.fails
+	}
+	f.snap.Keys = slices.Clone(f.snap.Keys)
+	for i := range f.snap.Keys {
+		if f.snap.Keys[i].Name == key {
+			f.snap.Keys[i].Fingerprint = replacedMark
+		}
+	}
+	return nil
 }
 
 func (f *fake) Requests(after uint64) (list []engine.RequestRecord) {
@@ -213,6 +252,39 @@ func healthy() engine.Snapshot {
 			svc("github", "github", engine.Failover, "bot-4", "bot-5"),
 			svc("deepseek", "deepseek", engine.Failover, "wallet"),
 		}})
+}
+
+// lent is that afternoon with bot-5 lent to openai, and prod-3 on a new secret
+// while its old one drains.
+func lent() engine.Snapshot {
+	snap := healthy()
+	for i := range snap.Services {
+		if s := &snap.Services[i]; s.Name == "openai" {
+			s.Keys, s.Usable = append(s.Keys, "bot-5"), s.Usable+1
+			s.Lent = []engine.Lent{{Key: "bot-5", Service: "openai", Until: noon.Add(102 * time.Minute), By: "you"}}
+		}
+	}
+	for i := range snap.Keys {
+		switch k := &snap.Keys[i]; k.Name {
+		case "bot-5":
+			k.Services = append(k.Services, "openai")
+		case "prod-3":
+			k.Override, k.Bindings = "keys.d/prod-3", 2
+			k.Retiring = []engine.Retiring{{Fingerprint: "77aa00112233", InFlight: 3}}
+		}
+	}
+	return snap
+}
+
+// steps are what a replacement of prod-3 tells.
+func steps() []string {
+	return []string{"replacing the secret of prod-3 (·9f2a), which serves openai",
+		`env:FAKE_openai of a running process cannot change: the new secret is kept in a file and used in its place. To have it elsewhere, write secret = "file:..." or "keyring:..." into the config`,
+		"tested: openai accepts it", "kept in /home/amy/.local/state/keywheel/keys.d/prod-3, in the place of env:FAKE_openai",
+		"switched prod-3 to ·4e4e: new requests go out with it",
+		"bindings stay with the name, if the new secret is of the same account: file-abc123, batch_77",
+		"draining ·9f2a: no new requests, 4 in flight finish", "3 in flight", "1 in flight",
+		"retired ·9f2a of prod-3: delete it at the provider if you have not yet"}
 }
 
 func quiet() []engine.Event {

@@ -11,16 +11,27 @@ import (
 type input struct {
 	text []rune
 	at   int
+	// hidden is true of a secret: it is kept as it was typed, only its end can be
+	// changed, and all that is drawn of it is how long it is.
+	hidden bool
 }
 
 // maxInput bounds what can be typed or pasted.
 const maxInput = 200
 
+// maxSecret bounds a hidden line: whoever judges it refuses one so long.
+const maxSecret = 16 << 10
+
 func (in *input) String() string { return string(in.text) }
 
 func (in *input) insert(rs []rune) {
-	rs = []rune(clean(string(rs)))
-	rs = rs[:min(len(rs), maxInput-min(len(in.text), maxInput))]
+	most := maxInput
+	if in.hidden {
+		rs, most = []rune(strings.TrimRight(string(rs), "\r\n")), maxSecret // a pasted line has its end
+	} else {
+		rs = []rune(clean(string(rs)))
+	}
+	rs = rs[:min(len(rs), most-min(len(in.text), most))]
 	in.text = slices.Insert(in.text, in.at, rs...)
 	in.at += len(rs)
 }
@@ -30,6 +41,18 @@ func (in *input) key(k tea.KeyMsg) bool {
 	switch {
 	case k.Type == tea.KeySpace || k.Type == tea.KeyRunes && !k.Alt:
 		in.insert(k.Runes)
+		return true
+	}
+	if in.hidden {
+		switch k.String() {
+		case "backspace", "ctrl+h":
+			in.text = in.text[:max(len(in.text)-1, 0)]
+		case "ctrl+u", "ctrl+w", "alt+backspace":
+			in.text = nil
+		default:
+			return false
+		}
+		in.at = len(in.text)
 		return true
 	}
 	switch k.String() {
@@ -67,5 +90,11 @@ func (in *input) key(k tea.KeyMsg) bool {
 
 // spans draws the line with its cursor.
 func (in *input) spans(k ink) []span {
+	if in.hidden {
+		if len(in.text) == 0 {
+			return []span{{k | bold, "▏"}, {grey, "is not shown"}}
+		}
+		return []span{{k, plural(len(in.text), "character")}, {k | bold, "▏"}}
+	}
 	return []span{{k, string(in.text[:in.at])}, {k | bold, "▏"}, {k, string(in.text[in.at:])}}
 }

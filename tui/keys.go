@@ -29,6 +29,9 @@ func (st *state) drawKeys(c *canvas, l *layout) {
 	if w := stateCounts(s); w != "" && b.w >= 76 && !strings.HasPrefix(note, w) {
 		note += " · " + w
 	}
+	if n := len(s.Lent); n > 0 {
+		note += " · " + strconv.Itoa(n) + " lent"
+	}
 	ids := &st.lists[paneKeys]
 	if ids.column != "" {
 		note = ids.order("") + " · " + note
@@ -174,6 +177,22 @@ func (st *state) keyState(p *pen, s *service, k *engine.KeyStatus) {
 	}
 	if k.Trial {
 		badge(cyan, "trial")
+	}
+	old := 0
+	for _, r := range k.Retiring {
+		old += r.InFlight
+	}
+	if old > 0 {
+		badge(yellow, "· old: "+strconv.Itoa(old)+" in flight")
+	}
+	if l := s.lentTo(k.Name); l != nil {
+		badge(blue, "lent "+short(st.until(l.Until)))
+	} else if len(st.scene.lends[k.Name]) > 0 {
+		badge(grey, "lent out")
+	}
+	if k.Override != "" {
+		where, _, _ := strings.Cut(k.Override, "/")
+		badge(grey, where)
 	}
 	if s != nil && s.fallback[k.Name] {
 		badge(grey, "fallback")

@@ -19,6 +19,8 @@ type scene struct {
 	services []service
 	byName   map[string]*service
 	keys     map[string]*engine.KeyStatus
+	// lends are those of each key.
+	lends map[string][]engine.Lent
 	// allKeys are all keys, those that a person must see to first.
 	allKeys []*engine.KeyStatus
 	usable  int
@@ -55,7 +57,7 @@ type service struct {
 
 func newScene(snap engine.Snapshot, system *engine.SystemStatus) *scene {
 	sc := &scene{system: system, snap: snap, byName: make(map[string]*service, len(snap.Services)),
-		keys: make(map[string]*engine.KeyStatus, len(snap.Keys)), services: make([]service, len(snap.Services))}
+		keys: make(map[string]*engine.KeyStatus, len(snap.Keys)), lends: map[string][]engine.Lent{}, services: make([]service, len(snap.Services))}
 	high := 0
 	for i := range snap.Keys {
 		k := &snap.Keys[i]
@@ -75,6 +77,9 @@ func newScene(snap engine.Snapshot, system *engine.SystemStatus) *scene {
 		sc.byName[s.Name] = s
 		sc.long = max(sc.long, cells(s.Name))
 		sc.fill(s)
+		for _, l := range s.Lent {
+			sc.lends[l.Key] = append(sc.lends[l.Key], l)
+		}
 		for _, v := range s.Series {
 			high = max(high, v)
 		}

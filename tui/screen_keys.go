@@ -279,7 +279,7 @@ func (st *state) aspectColumns() []column[*engine.KeyStatus] {
 		return []column[*engine.KeyStatus]{text("SERVICES", 10, 24, 3, 0, servicesOf),
 			text("PROVIDER", 8, 14, 0, 2, func(k *engine.KeyStatus) string { return k.Provider }), text("ACCOUNT", 8, 16, 0, 3, accountOf),
 			text("SCOPES", 8, 24, 1, 4, func(k *engine.KeyStatus) string { return cmp.Or(strings.Join(k.Scopes, ", "), "all") }),
-			text("SECRET", 10, 32, 1, 5, func(k *engine.KeyStatus) string { return k.Ref }),
+			text("SECRET", 10, 32, 1, 5, secretFrom),
 			text("PROJECT", 8, 16, 0, 6, func(k *engine.KeyStatus) string { return st.projects(k) }),
 			text("STATE", 9, 9, 0, 1, func(k *engine.KeyStatus) string { return k.State.String() })}
 	case aspectCost:

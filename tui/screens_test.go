@@ -258,7 +258,7 @@ func TestPalette(t *testing.T) {
 		typed string
 		want  string // the first that is found
 	}{
-		{"rot", "rotate"}, {"dis", "disable"}, {"tra", "traffic"}, {"rvs", "reverse"}, {"UNDO", "undo"}, {"leaked", ""}, {"nxt prb", "next problem"}, {"clipboard", "copy"},
+		{"rot", "rotate"}, {"dis", "disable"}, {"tra", "traffic"}, {"rvs", "reverse"}, {"UNDO", "undo"}, {"leaked", "replace"}, {"teapot", ""}, {"nxt prb", "next problem"}, {"clipboard", "copy"},
 	} {
 		m, _ := monitor(t, 120, 36, healthy(), quiet(), noColour)
 		list := found(&m.state, tc.typed)

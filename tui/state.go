@@ -51,6 +51,8 @@ type state struct {
 	undone []engine.Action
 	// tells is whether the Source tells of single requests.
 	tells bool
+	// replaces is whether it can replace secrets.
+	replaces bool
 }
 
 // filter is the filter of the lists.

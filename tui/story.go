@@ -72,6 +72,12 @@ func (st *state) serviceStory(s *service) []para {
 		}
 		paras = append(paras, line(append(text, span{grey, "  " + k.Reason})...))
 	}
+	for i := range s.Lent {
+		if i == 0 {
+			paras = append(paras, line(), line(say(bold, "Keys that are lent to it")))
+		}
+		paras = append(paras, line(append([]span{say(blue, "→ "), say(plain, s.Lent[i].Key)}, st.lendEnd(&s.Lent[i])...)...))
+	}
 	if r := st.runway(s); len(r) > 0 {
 		paras = append(paras, line())
 		paras = append(paras, r...)
@@ -109,6 +115,14 @@ func (s *service) outage() (para, bool) {
 		}
 	}
 	return line(say(amber, "▲ One account from an outage: "), say(plain, "the "+plural(len(usable), "key")+" that can serve are all of account "+usable[0].Account+".")), true
+}
+
+// secretFrom says where the secret of a key is read from.
+func secretFrom(k *engine.KeyStatus) string {
+	if k.Override == "" {
+		return k.Ref
+	}
+	return k.Override + ", in the place of " + k.Ref
 }
 
 // keyStory is a key in full: holds, limits, what was answered.
@@ -177,8 +191,14 @@ func (st *state) keyStory(k *engine.KeyStatus) []para {
 			say(plain, pick(k.CostUSD > 0, "   $"+strconv.FormatFloat(k.CostUSD, 'f', 2, 64), "")),
 			say(grey, pick(k.Unpriced > 0, "   "+grouped(k.Unpriced)+" requests unpriced", "")))
 	}
+	if len(k.Retiring) > 0 {
+		add("retiring", retiring(k)...)
+	}
 	add("serves", say(plain, strings.Join(k.Services, ", ")))
-	for _, f := range [][2]string{{"provider", k.Provider}, {"account", k.Account}, {"secret", k.Ref}, {"scopes", strings.Join(k.Scopes, ", ")}} {
+	for i, l := range st.scene.lends[k.Name] {
+		add(pick(i == 0, "lent", " "), append([]span{say(plain, "to "+l.Service)}, st.lendEnd(&l)...)...)
+	}
+	for _, f := range [][2]string{{"provider", k.Provider}, {"account", k.Account}, {"secret", secretFrom(k)}, {"scopes", strings.Join(k.Scopes, ", ")}} {
 		if f[1] != "" {
 			add(f[0], say(grey, f[1]))
 		}

@@ -55,6 +55,7 @@ type Options struct {
 // getenv is asked for what the terminal can show (os.Getenv).
 func New(src Source, o Options, getenv func(string) string) *Model {
 	m := &Model{state: newState(), src: src, log: o.Log, editor: cmp.Or(getenv("VISUAL"), getenv("EDITOR"), "vi")}
+	_, m.replaces = src.(Replacer)
 	m.zone = o.Zone
 	if m.zone == nil {
 		m.zone = time.Local

@@ -82,6 +82,15 @@ var scenes = []struct {
 	{"disable-all", trouble, incidents, []string{"2", "*", "d", "u"}, "120x36"},
 	{"disable-reason", trouble, incidents, append([]string{"2", "G", "d", "r"}, append(letters("leaked in a log"), "enter")...), "80x24"},
 	{"drain-asks", trouble, incidents, []string{"/", "v", "i", "d", "-", "2", "enter", "enter", "D"}, "80x24"},
+	{"lent", lent, quiet, []string{"/", "o", "p", "e", "n", "a", "i", "enter"}, ""},
+	{"lent-key", lent, quiet, []string{"2", "/", "p", "r", "o", "d", "-", "3", "enter", "w"}, "120x36"},
+	{"replace", lent, quiet, append(append([]string{"2", "/"}, letters("prod-3")...), append([]string{"enter", "x"}, letters("fake-secret-of-29-characters.")...)...), ""},
+	{"replace-unfit", lent, quiet, append([]string{"2", "G", "x"}, append(letters("changeme"), "enter")...), "80x24"},
+	{"lend-to", healthy, quiet, append(find("prod-2"), "L"), ""},
+	{"lend", trouble, incidents, append(find("team-b"), "L", "4"), ""},
+	{"lend-again", lent, quiet, append(append([]string{"2", "/"}, letters("bot-5")...), "enter", "L", "3"), "80x24"},
+	{"unlend", onlyLent, quiet, []string{"/", "o", "p", "e", "n", "a", "i", "enter", "U"}, ""},
+	{"unlend-which", twiceLent, quiet, append(append([]string{"2", "/"}, letters("bot-5")...), "enter", "U"), "80x24"},
 	{"all-down", func() engine.Snapshot {
 		s := trouble()
 		for i := range s.Services {
