@@ -37,6 +37,11 @@ type Model struct {
 	clicked  zone
 	clickAt  time.Time
 	mouseOff bool
+	// frame is what was drawn last, at which second, and whether it still shows
+	// all there is.
+	frame   string
+	drawnAt int64
+	drawn   bool
 }
 
 // tickMsg says what time it is.
@@ -106,11 +111,19 @@ func (m *Model) Init() tea.Cmd {
 	return tea.Batch(tick(), fetch(m.src, m.seq, m.reqSeq))
 }
 
-// View draws the frame from the state alone.
-func (m *Model) View() string { return m.view() }
+// View draws the frame from the state alone, once for each state.
+func (m *Model) View() string {
+	if !m.drawn {
+		m.frame, m.drawn, m.drawnAt = m.view(), true, m.now.Unix()
+	}
+	return m.frame
+}
 
 // Update takes in what happened.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if !m.idle(msg) {
+		m.drawn = false
+	}
 	switch msg := msg.(type) {
 	case tickMsg:
 		m.now = time.Time(msg)
@@ -138,6 +151,25 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.mouse(msg)
 	}
 	return m, nil
+}
+
+// idle reports whether a message changes nothing that a person could see: the
+// second is the same, and nothing has happened since the last look.
+func (m *Model) idle(msg tea.Msg) bool {
+	switch msg := msg.(type) {
+	case tickMsg:
+		// What the look brings that begins with it is drawn when it is here.
+		return !m.fetching || time.Time(msg).Unix() == m.drawnAt
+	case fetchedMsg:
+		live := m.live()
+		if m.drawnAt != m.now.Unix() || live == nil || live.gone || msg.scene == nil || msg.reset || len(msg.events)+len(msg.requests) > 0 {
+			return false
+		}
+		was, is := &live.snap.Proxy, &msg.scene.snap.Proxy
+		return was.Requests == is.Requests && was.InFlight == is.InFlight && was.Waiting == is.Waiting && was.ClientErrors == is.ClientErrors &&
+			was.Failures == is.Failures && was.Absorbed == is.Absorbed && live.snap.LastSeq == msg.scene.snap.LastSeq
+	}
+	return false
 }
 
 // take takes over a scene, and the events and requests that came with it.

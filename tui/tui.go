@@ -66,6 +66,10 @@ func New(src Source, o Options, getenv func(string) string) *Model {
 	return m
 }
 
+// framesPerSecond is how soon after a key its effect may show: a frame of its
+// own costs more than a person sees of it.
+const framesPerSecond = 20
+
 // Run shows the monitor on the whole terminal until the person quits or ctx
 // ends.
 func Run(ctx context.Context, src Source, o Options) error {
@@ -75,7 +79,8 @@ func Run(ctx context.Context, src Source, o Options) error {
 	}
 	out := &terminal{File: os.Stdout}
 	m.write = out
-	p := tea.NewProgram(m, tea.WithOutput(out), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithContext(ctx), tea.WithoutSignalHandler())
+	p := tea.NewProgram(m, tea.WithOutput(out), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithContext(ctx),
+		tea.WithoutSignalHandler(), tea.WithFPS(framesPerSecond))
 	_, err := p.Run()
 	if ctx.Err() != nil && errors.Is(err, tea.ErrProgramKilled) {
 		return nil
