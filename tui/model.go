@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,10 @@ type Model struct {
 	clicked  zone
 	clickAt  time.Time
 	mouseOff bool
+	// bell and titled say what the terminal itself is told of, headline what its
+	// title is.
+	bell, titled bool
+	headline     string
 	// frame is what was drawn last, at which second, and whether it still shows
 	// all there is.
 	frame   string
@@ -105,10 +110,21 @@ func fetch(src Source, after, afterRequest uint64) tea.Cmd {
 	}
 }
 
+// look looks at the Source for what is new. Requests are asked for only where
+// they are shown: under a thousand a second, copying them costs more than all
+// the rest. The Source remembers as many as the screen.
+func (m *Model) look() tea.Cmd {
+	after := m.reqSeq
+	if m.screen != screenTraffic && m.w < hugeWidth {
+		after = math.MaxUint64
+	}
+	return fetch(m.src, m.seq, after)
+}
+
 // Init starts the clock and the first look.
 func (m *Model) Init() tea.Cmd {
 	m.fetching = true
-	return tea.Batch(tick(), fetch(m.src, m.seq, m.reqSeq))
+	return tea.Batch(tick(), m.look())
 }
 
 // View draws the frame from the state alone, once for each state.
@@ -130,12 +146,19 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds := []tea.Cmd{tick()}
 		if !m.fetching {
 			m.fetching = true
-			cmds = append(cmds, fetch(m.src, m.seq, m.reqSeq))
+			cmds = append(cmds, m.look())
 		}
 		return m, tea.Batch(cmds...)
 	case fetchedMsg:
 		m.fetching = false
+		first := m.scene == nil
 		m.take(msg)
+		if first {
+			msg.events = nil // what was before is no news
+		}
+		if m.scene != nil {
+			return m, m.signal(msg.events)
+		}
 	case doneMsg:
 		return m, m.done(msg)
 	case editedMsg:
@@ -268,7 +291,7 @@ func (m *Model) done(msg doneMsg) tea.Cmd {
 		return nil
 	}
 	m.fetching = true
-	return fetch(m.src, m.seq, m.reqSeq)
+	return m.look()
 }
 
 // batch is what was done at once last, and what undo calls the end of it.

@@ -82,6 +82,10 @@ func (st *state) serviceStory(s *service) []para {
 			facts = append(facts, span{grey, f[0]}, span{plain, f[1] + "   "})
 		}
 	}
+	for i, can := range s.Can {
+		facts = append(facts, span{grey, pick(i == 0, "can ", "")}, span{pick(can.Usable == 0, red, plain), can.Scope},
+			span{pick(can.Usable == 0, red, grey), pick(can.Usable == 0, " by no key", " "+grouped(can.Usable)) + pick(i == len(s.Can)-1, "   ", " · ")})
+	}
 	facts = append(facts, span{grey, "accounts "}, span{pick(s.oneAccount, yellow, plain), grouped(s.accounts) + "   "},
 		span{grey, "rotations "}, span{plain, grouped(s.Rotations) + "   "},
 		span{grey, "requests "}, span{plain, grouped(s.Requests)})
@@ -111,6 +115,10 @@ func (s *service) outage() (para, bool) {
 	return line(say(amber, "▲ One account from an outage: "), say(plain, "the "+plural(len(usable), "key")+" that can serve are all of account "+usable[0].Account+".")), true
 }
 
+// confidenceWords say how far burn and runway of a limit can be believed, where
+// that is less than all the way.
+var confidenceWords = map[string]string{"guess": "the limit itself is a guess from refusals", "measured": "watched for less than a minute"}
+
 // keyStory is a key in full: holds, limits, what was answered.
 func (st *state) keyStory(k *engine.KeyStatus) []para {
 	look := st.keyLook(k)
@@ -139,8 +147,14 @@ func (st *state) keyStory(k *engine.KeyStatus) []para {
 		if l.ResetsAt != nil {
 			text = append(text, span{grey, ", resets " + st.at(*l.ResetsAt)})
 		}
+		if l.Lasts {
+			text = append(text, span{grey, ", lasts until then"})
+		}
 		if l.RunsOutAt != nil {
 			text = append(text, span{amber, ", runs out " + st.at(*l.RunsOutAt)})
+		}
+		if w := confidenceWords[l.Confidence]; w != "" {
+			text = append(text, span{grey, "; " + w})
 		}
 		add(label, text...)
 	}
@@ -176,6 +190,9 @@ func (st *state) keyStory(k *engine.KeyStatus) []para {
 			say(grey, " out, "), say(plain, compact(float64(k.CachedTokens))), say(grey, " cached"),
 			say(plain, pick(k.CostUSD > 0, "   $"+strconv.FormatFloat(k.CostUSD, 'f', 2, 64), "")),
 			say(grey, pick(k.Unpriced > 0, "   "+grouped(k.Unpriced)+" requests unpriced", "")))
+	}
+	if k.Bindings > 0 {
+		add("bound", say(plain, grouped(k.Bindings)), say(grey, " files, jobs and answers were made with it and stay with its account"))
 	}
 	add("serves", say(plain, strings.Join(k.Services, ", ")))
 	for _, f := range [][2]string{{"provider", k.Provider}, {"account", k.Account}, {"secret", k.Ref}, {"scopes", strings.Join(k.Scopes, ", ")}} {

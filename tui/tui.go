@@ -47,6 +47,9 @@ type Options struct {
 	Notice string
 	// Zone is the time zone that times are shown in; nil is the local one.
 	Zone *time.Location
+	// Bell rings the terminal's bell at each alert, WindowTitle says in the
+	// terminal's title who needs a person.
+	Bell, WindowTitle bool
 	// Log is told of errors that the screen showed; nil is nobody.
 	Log func(error)
 }
@@ -60,6 +63,7 @@ func New(src Source, o Options, getenv func(string) string) *Model {
 		m.zone = time.Local
 	}
 	m.own, m.title, m.notice = o.Own, o.Title, o.Notice
+	m.bell, m.titled = o.Bell, o.WindowTitle
 	m.ascii = o.ASCII || needsASCII(getenv)
 	m.colour = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	m.now = time.Now()
