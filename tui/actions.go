@@ -307,7 +307,11 @@ func changePane(m *Model, key string) tea.Cmd {
 
 func goTo(m *Model, key string) tea.Cmd {
 	m.show(int(key[0] - '1'))
-	return nil
+	if m.fetching {
+		return nil
+	}
+	m.fetching = true
+	return m.look() // what only this screen shows
 }
 
 // back undoes one step of looking: an error, marks, zoom, a pane, a place in

@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"strings"
 )
@@ -62,40 +64,89 @@ func (l *list) order(natural string) string {
 }
 
 // sortRows sorts rows by the list's column; in its own order it leaves them.
-// What to sort by is asked once of each row, and not at every comparison.
+// A key press must not wait for thousands of comparisons of words: each row is
+// sorted by one number, of a word its first letters, and only words that begin
+// alike are compared.
 func sortRows[R any](l *list, cols []column[R], rows []R) {
 	at := slices.IndexFunc(cols, func(c column[R]) bool { return c.head == l.column && c.by != nil })
-	if at < 0 {
+	if at < 0 || len(rows) < 2 {
 		return
 	}
-	type keyed struct {
-		n    float64
-		word string
-		i    int
-	}
-	list := make([]keyed, len(rows))
+	places := make([]place, len(rows))
+	words := make([]string, len(rows))
 	for i, row := range rows {
 		n, word := cols[at].by(row)
-		list[i] = keyed{n, word, i}
+		places[i], words[i] = place{ascending(n), i}, word
 	}
-	sign := pick(l.reverse, -1, 1)
-	slices.SortFunc(list, func(a, b keyed) int {
-		switch {
-		case a.n < b.n:
-			return -sign
-		case a.n > b.n:
-			return sign
-		case a.word < b.word:
-			return -sign
-		case a.word > b.word:
-			return sign
+	alike := commonPrefix(words)
+	wordy := slices.ContainsFunc(words, func(w string) bool { return w != "" })
+	for i := range places {
+		if wordy {
+			places[i].at = letters8(words[i][alike:])
 		}
-		return a.i - b.i
-	})
-	was := slices.Clone(rows)
-	for i := range list {
-		rows[i] = was[list[i].i]
+		if l.reverse {
+			places[i].at = ^places[i].at
+		}
 	}
+	slices.SortFunc(places, func(a, b place) int {
+		switch {
+		case a.at < b.at:
+			return -1
+		case a.at > b.at:
+			return 1
+		}
+		return a.row - b.row
+	})
+	sign := pick(l.reverse, -1, 1)
+	for from, to := 0, 0; wordy && from < len(places); from = to {
+		for to = from + 1; to < len(places) && places[to].at == places[from].at; to++ {
+		}
+		slices.SortFunc(places[from:to], func(a, b place) int {
+			return cmp.Or(sign*strings.Compare(words[a.row], words[b.row]), a.row-b.row)
+		})
+	}
+	was := slices.Clone(rows)
+	for i := range places {
+		rows[i] = was[places[i].row]
+	}
+}
+
+// place is where a row comes in a sorted list.
+type place struct {
+	at  uint64
+	row int
+}
+
+// ascending is a number whose order is that of n.
+func ascending(n float64) uint64 {
+	if bits := math.Float64bits(n + 0); bits>>63 == 0 { // + 0: there is one zero
+		return bits | 1<<63
+	} else {
+		return ^bits
+	}
+}
+
+// letters8 is a number whose order is that of a word's first eight letters.
+func letters8(word string) (n uint64) {
+	for i := range 8 {
+		n <<= 8
+		if i < len(word) {
+			n |= uint64(word[i])
+		}
+	}
+	return n
+}
+
+// commonPrefix is how many bytes all words begin with alike.
+func commonPrefix(words []string) int {
+	n := len(words[0])
+	for _, w := range words {
+		n = min(n, len(w))
+		for w[:n] != words[0][:n] {
+			n--
+		}
+	}
+	return n
 }
 
 // sortable lists the columns that a list can be sorted by.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,15 @@ type Model struct {
 	clicked  zone
 	clickAt  time.Time
 	mouseOff bool
+	// bell and titled say what the terminal itself is told of, headline what its
+	// title is.
+	bell, titled bool
+	headline     string
+	// frame is what was drawn last, at which second, and whether it still shows
+	// all there is.
+	frame   string
+	drawnAt int64
+	drawn   bool
 }
 
 // tickMsg says what time it is.
@@ -100,29 +110,55 @@ func fetch(src Source, after, afterRequest uint64) tea.Cmd {
 	}
 }
 
+// look looks at the Source for what is new. Requests are asked for only where
+// they are shown: under a thousand a second, copying them costs more than all
+// the rest. The Source remembers as many as the screen.
+func (m *Model) look() tea.Cmd {
+	after := m.reqSeq
+	if m.screen != screenTraffic && m.w < hugeWidth {
+		after = math.MaxUint64
+	}
+	return fetch(m.src, m.seq, after)
+}
+
 // Init starts the clock and the first look.
 func (m *Model) Init() tea.Cmd {
 	m.fetching = true
-	return tea.Batch(tick(), fetch(m.src, m.seq, m.reqSeq))
+	return tea.Batch(tick(), m.look())
 }
 
-// View draws the frame from the state alone.
-func (m *Model) View() string { return m.view() }
+// View draws the frame from the state alone, once for each state.
+func (m *Model) View() string {
+	if !m.drawn {
+		m.frame, m.drawn, m.drawnAt = m.view(), true, m.now.Unix()
+	}
+	return m.frame
+}
 
 // Update takes in what happened.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if !m.idle(msg) {
+		m.drawn = false
+	}
 	switch msg := msg.(type) {
 	case tickMsg:
 		m.now = time.Time(msg)
 		cmds := []tea.Cmd{tick()}
 		if !m.fetching {
 			m.fetching = true
-			cmds = append(cmds, fetch(m.src, m.seq, m.reqSeq))
+			cmds = append(cmds, m.look())
 		}
 		return m, tea.Batch(cmds...)
 	case fetchedMsg:
 		m.fetching = false
+		first := m.scene == nil
 		m.take(msg)
+		if first {
+			msg.events = nil // what was before is no news
+		}
+		if m.scene != nil {
+			return m, m.signal(msg.events)
+		}
 	case doneMsg:
 		return m, m.done(msg)
 	case stepMsg:
@@ -142,6 +178,25 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.mouse(msg)
 	}
 	return m, nil
+}
+
+// idle reports whether a message changes nothing that a person could see: the
+// second is the same, and nothing has happened since the last look.
+func (m *Model) idle(msg tea.Msg) bool {
+	switch msg := msg.(type) {
+	case tickMsg:
+		// What the look brings that begins with it is drawn when it is here.
+		return !m.fetching || time.Time(msg).Unix() == m.drawnAt
+	case fetchedMsg:
+		live := m.live()
+		if m.drawnAt != m.now.Unix() || live == nil || live.gone || msg.scene == nil || msg.reset || len(msg.events)+len(msg.requests) > 0 {
+			return false
+		}
+		was, is := &live.snap.Proxy, &msg.scene.snap.Proxy
+		return was.Requests == is.Requests && was.InFlight == is.InFlight && was.Waiting == is.Waiting && was.ClientErrors == is.ClientErrors &&
+			was.Failures == is.Failures && was.Absorbed == is.Absorbed && live.snap.LastSeq == msg.scene.snap.LastSeq
+	}
+	return false
 }
 
 // take takes over a scene, and the events and requests that came with it.
@@ -240,7 +295,7 @@ func (m *Model) done(msg doneMsg) tea.Cmd {
 		return nil
 	}
 	m.fetching = true
-	return fetch(m.src, m.seq, m.reqSeq)
+	return m.look()
 }
 
 // batch is what was done at once last, and what undo calls the end of it.

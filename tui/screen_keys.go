@@ -54,6 +54,7 @@ const groupPrefix = "\x00"
 type keyGroup struct {
 	name   string
 	keys   []*engine.KeyStatus
+	n      int
 	states [engine.Active + 1]int
 	folded bool
 }
@@ -119,7 +120,8 @@ func (st *state) rowsOf(keys []*engine.KeyStatus) []keyRow {
 	at := map[string]*keyGroup{}
 	var groups []*keyGroup
 	var group *keyGroup
-	for _, k := range keys {
+	of := make([]*keyGroup, len(keys))
+	for i, k := range keys {
 		if name := g.groupOf(k); group == nil || group.name != name { // often the one before
 			if group = at[name]; group == nil {
 				group = &keyGroup{name: name}
@@ -128,7 +130,15 @@ func (st *state) rowsOf(keys []*engine.KeyStatus) []keyRow {
 			}
 		}
 		group.states[min(k.State, engine.Active)]++
-		group.keys = append(group.keys, k)
+		group.n++
+		of[i] = group
+	}
+	room := make([]*engine.KeyStatus, len(keys))
+	for _, group := range groups {
+		group.keys, room = room[:0:group.n], room[group.n:]
+	}
+	for i, k := range keys {
+		of[i].keys = append(of[i].keys, k)
 	}
 	for _, group := range groups {
 		id := groupPrefix + group.name

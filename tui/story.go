@@ -88,6 +88,10 @@ func (st *state) serviceStory(s *service) []para {
 			facts = append(facts, span{grey, f[0]}, span{plain, f[1] + "   "})
 		}
 	}
+	for i, can := range s.Can {
+		facts = append(facts, span{grey, pick(i == 0, "can ", "")}, span{pick(can.Usable == 0, red, plain), can.Scope},
+			span{pick(can.Usable == 0, red, grey), pick(can.Usable == 0, " by no key", " "+grouped(can.Usable)) + pick(i == len(s.Can)-1, "   ", " · ")})
+	}
 	facts = append(facts, span{grey, "accounts "}, span{pick(s.oneAccount, yellow, plain), grouped(s.accounts) + "   "},
 		span{grey, "rotations "}, span{plain, grouped(s.Rotations) + "   "},
 		span{grey, "requests "}, span{plain, grouped(s.Requests)})
@@ -125,6 +129,10 @@ func secretFrom(k *engine.KeyStatus) string {
 	return k.Override + ", in the place of " + k.Ref
 }
 
+// confidenceWords say how far burn and runway of a limit can be believed, where
+// that is less than all the way.
+var confidenceWords = map[string]string{"guess": "the limit itself is a guess from refusals", "measured": "watched for less than a minute"}
+
 // keyStory is a key in full: holds, limits, what was answered.
 func (st *state) keyStory(k *engine.KeyStatus) []para {
 	look := st.keyLook(k)
@@ -153,8 +161,14 @@ func (st *state) keyStory(k *engine.KeyStatus) []para {
 		if l.ResetsAt != nil {
 			text = append(text, span{grey, ", resets " + st.at(*l.ResetsAt)})
 		}
+		if l.Lasts {
+			text = append(text, span{grey, ", lasts until then"})
+		}
 		if l.RunsOutAt != nil {
 			text = append(text, span{amber, ", runs out " + st.at(*l.RunsOutAt)})
+		}
+		if w := confidenceWords[l.Confidence]; w != "" {
+			text = append(text, span{grey, "; " + w})
 		}
 		add(label, text...)
 	}
@@ -193,6 +207,9 @@ func (st *state) keyStory(k *engine.KeyStatus) []para {
 	}
 	if len(k.Retiring) > 0 {
 		add("retiring", retiring(k)...)
+	}
+	if k.Bindings > 0 {
+		add("bound", say(plain, grouped(k.Bindings)), say(grey, " files, jobs and answers were made with it and stay with its account"))
 	}
 	add("serves", say(plain, strings.Join(k.Services, ", ")))
 	for i, l := range st.scene.lends[k.Name] {

@@ -23,8 +23,8 @@ type column[R any] struct {
 	// gap is what keeps it from the column before it.
 	gap  int
 	cell func(p *pen, row R)
-	// by is what rows are sorted by, a number and then a word; nil is a column
-	// that nobody sorts by.
+	// by is what rows are sorted by, a number or a word; nil is a column that
+	// nobody sorts by.
 	by func(row R) (float64, string)
 }
 

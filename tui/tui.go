@@ -47,6 +47,9 @@ type Options struct {
 	Notice string
 	// Zone is the time zone that times are shown in; nil is the local one.
 	Zone *time.Location
+	// Bell rings the terminal's bell at each alert, WindowTitle says in the
+	// terminal's title who needs a person.
+	Bell, WindowTitle bool
 	// Log is told of errors that the screen showed; nil is nobody.
 	Log func(error)
 }
@@ -61,11 +64,16 @@ func New(src Source, o Options, getenv func(string) string) *Model {
 		m.zone = time.Local
 	}
 	m.own, m.title, m.notice = o.Own, o.Title, o.Notice
+	m.bell, m.titled = o.Bell, o.WindowTitle
 	m.ascii = o.ASCII || needsASCII(getenv)
 	m.colour = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	m.now = time.Now()
 	return m
 }
+
+// framesPerSecond is how soon after a key its effect may show: a frame of its
+// own costs more than a person sees of it.
+const framesPerSecond = 20
 
 // Run shows the monitor on the whole terminal until the person quits or ctx
 // ends.
@@ -76,7 +84,8 @@ func Run(ctx context.Context, src Source, o Options) error {
 	}
 	out := &terminal{File: os.Stdout}
 	m.write = out
-	p := tea.NewProgram(m, tea.WithOutput(out), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithContext(ctx), tea.WithoutSignalHandler())
+	p := tea.NewProgram(m, tea.WithOutput(out), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithContext(ctx),
+		tea.WithoutSignalHandler(), tea.WithFPS(framesPerSecond))
 	_, err := p.Run()
 	if ctx.Err() != nil && errors.Is(err, tea.ErrProgramKilled) {
 		return nil

@@ -221,6 +221,7 @@ func TestErrorsAreToldAndGo(t *testing.T) {
 		t.Errorf("logged %v", logged)
 	}
 	m.Update(tickMsg(noon.Add(errorTime + time.Second)))
+	m.Update(fetch(src, m.seq, m.reqSeq)())
 	if v := m.View(); strings.Contains(v, "no other key of mistral") {
 		t.Error("the error stays for ever")
 	}

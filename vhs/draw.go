@@ -81,13 +81,20 @@ func loadFonts() (*fonts, error) {
 }
 
 // png draws a screen into a PNG file.
-func (f *fonts) png(e *vt.Emulator, path string) error {
-	img := f.image(e)
+func (p *painter) png(e *vt.Emulator, path string) error {
+	img := p.paint(e)
+	return write(path, func(file *os.File) error {
+		return (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(file, img)
+	})
+}
+
+// write makes a file of what is drawn into it.
+func write(path string, draw func(*os.File) error) error {
 	file, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	if err := png.Encode(file, img); err != nil {
+	if err := draw(file); err != nil {
 		_ = file.Close()
 		return err
 	}

@@ -1,9 +1,10 @@
 // Vhs plays VHS tapes of the monitor where VHS itself cannot be installed, and
 // draws the pictures that the README shows:
 //
-//	go run ./vhs vhs/monitor.tape
+//	go build -o /tmp/keywheel ./cmd/keywheel
+//	PATH=/tmp:$PATH go run ./vhs vhs/*.tape
 //
-// The tapes are real ones: `vhs vhs/monitor.tape` plays them too.
+// The tapes are real ones: `vhs vhs/revoked.tape` plays them too.
 package main
 
 import (
@@ -37,7 +38,7 @@ func run(paths []string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		p := &player{draw: f.png}
+		p := &player{fonts: f}
 		if err := p.play(t, []string{"HOME=" + os.Getenv("HOME")}); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}

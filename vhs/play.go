@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,14 +10,16 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
 )
 
-// patience is how long Wait waits when the tape does not say.
-const patience = 15 * time.Second
+// patience is how long Wait waits when the tape does not say: twice as long as
+// in VHS, for machines that have more to do.
+const patience = 30 * time.Second
 
 // player runs a shell in a terminal of its own and does to it what a tape says.
 type player struct {
@@ -26,13 +29,22 @@ type player struct {
 	pty     *os.File
 	cols    int
 	rows    int
-	// draw makes a picture of the screen for Screenshot.
-	draw func(*vt.Emulator, string) error
+	frames  float64 // pictures a second, for Output
+	speed   float64 // how fast Output plays them
+	output  string
+	hidden  bool
+	// fonts draw Screenshot and Output; nil draws nothing.
+	fonts *fonts
+	film  *film
+	// hurry leaves out Sleep, which is for those who watch.
+	hurry bool
+	// end is called when the tape is at its end and its last screen still there.
+	end func() error
 }
 
 // play plays a tape to its end. env is what the shell gets beside PATH.
 func (p *player) play(t tape, env []string) error {
-	p.cols, p.rows = 120, 36
+	p.cols, p.rows, p.frames, p.speed = 120, 36, 4, 1
 	var rest tape
 	for _, c := range t {
 		if c.verb != "Set" && c.verb != "Env" && c.verb != "Output" && c.verb != "Require" {
@@ -45,7 +57,8 @@ func (p *player) play(t tape, env []string) error {
 	}
 	p.screen = vt.NewEmulator(p.cols, p.rows)
 	p.changed = make(chan struct{})
-	shell := exec.Command("sh")
+	// Without job control all that the tape starts is one group, and ends with it.
+	shell := exec.Command("sh", "+m")
 	shell.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TERM=xterm-256color", "COLORTERM=truecolor", "LANG=C.UTF-8", "PS1=$ "}, env...)
 	f, err := pty.StartWithSize(shell, &pty.Winsize{Cols: uint16(p.cols), Rows: uint16(p.rows)})
 	if err != nil {
@@ -55,41 +68,86 @@ func (p *player) play(t tape, env []string) error {
 	var running sync.WaitGroup
 	running.Go(func() { p.show(f) })
 	running.Go(func() { _, _ = io.Copy(f, p.screen) }) // what the terminal answers
+	stop := make(chan struct{})
 	defer func() {
+		close(stop)
+		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) // a session of its own: the shell and what it started
 		_ = f.Close()
-		_ = shell.Process.Kill()
 		_ = shell.Wait()
-		_ = p.screen.Close()
+		// The pipe and not the screen, whose Close does not wait for who reads.
+		_ = p.screen.InputPipe().(io.Closer).Close()
 		running.Wait()
 	}()
+	if p.fonts != nil && p.output != "" {
+		p.film = &film{painter: painter{fonts: p.fonts}, speed: p.speed}
+		running.Go(func() { p.shoot(stop) })
+	}
 	for _, c := range rest {
 		if err := p.do(c); err != nil {
 			return fmt.Errorf("line %d: %w", c.line, err)
 		}
 	}
-	return nil
+	if p.end != nil {
+		return p.end()
+	}
+	if p.film == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.film.save(p.output)
 }
 
-// set takes what a tape says before it begins. Width and Height are pixels in
-// VHS; here a cell is 10 by 20 of them.
+// shoot takes pictures for Output while the screen is shown.
+func (p *player) shoot(stop <-chan struct{}) {
+	every := time.NewTicker(time.Duration(float64(time.Second) / p.frames))
+	defer every.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case now := <-every.C:
+			p.mu.Lock()
+			if p.hidden {
+				p.film.shot = now
+			} else {
+				p.film.take(p.screen, now)
+			}
+			p.mu.Unlock()
+		}
+	}
+}
+
+// set takes what a tape says before it begins.
 func (p *player) set(c command, env *[]string) error {
 	name, value, _ := strings.Cut(c.text, " ")
 	value = strings.Trim(strings.TrimSpace(value), "\"'")
 	switch {
 	case c.verb == "Env":
 		*env = append(*env, name+"="+value)
-	case c.verb == "Set" && (name == "Width" || name == "Height"):
-		n, err := strconv.Atoi(value)
-		if err != nil {
+	case c.verb == "Output":
+		p.output = c.text
+	case c.verb == "Require":
+		if _, err := exec.LookPath(c.text); err != nil {
 			return err
 		}
-		if name == "Width" {
-			p.cols = n / cellWidth
-		} else {
-			p.rows = n / cellHeight
+	case c.verb == "Set" && numbers[name] != nil:
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil || n <= 0 {
+			return fmt.Errorf("%s %s: want a number above 0", name, value)
 		}
+		numbers[name](p, n)
 	}
 	return nil
+}
+
+// numbers are what Set sets. Width and Height are pixels in VHS; here a cell is
+// 10 by 20 of them.
+var numbers = map[string]func(p *player, n float64){
+	"Width":         func(p *player, n float64) { p.cols = int(n) / cellWidth },
+	"Height":        func(p *player, n float64) { p.rows = int(n) / cellHeight },
+	"Framerate":     func(p *player, n float64) { p.frames = n },
+	"PlaybackSpeed": func(p *player, n float64) { p.speed = n },
 }
 
 // show feeds the screen with what the shell prints.
@@ -116,14 +174,18 @@ func (p *player) do(c command) error {
 		return p.send(strings.Repeat(keys[c.verb], c.count))
 	case strings.HasPrefix(c.verb, "Ctrl+"):
 		return p.send(string(c.verb[len(c.verb)-1] & 0x1f))
-	case c.verb == "Sleep":
+	case c.verb == "Sleep" && !p.hurry:
 		time.Sleep(c.d)
+	case c.verb == "Hide" || c.verb == "Show":
+		p.mu.Lock()
+		p.hidden = c.verb == "Hide"
+		p.mu.Unlock()
 	case c.verb == "Wait+Screen":
 		return p.wait(c)
-	case c.verb == "Screenshot":
+	case c.verb == "Screenshot" && p.fonts != nil:
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return p.draw(p.screen, c.text)
+		return (&painter{fonts: p.fonts}).png(p.screen, c.text)
 	}
 	return nil
 }
@@ -135,23 +197,28 @@ func (p *player) send(s string) error {
 
 // wait waits until the screen shows what the tape wants.
 func (p *player) wait(c command) error {
-	limit := c.d
-	if limit == 0 {
-		limit = patience
+	if text, ok := p.until(c.d, c.want.MatchString); !ok {
+		return errors.New("the screen did not show " + c.want.String() + ":\n" + text)
 	}
-	end := time.NewTimer(limit)
+	return nil
+}
+
+// until waits until the screen is as wanted, no longer than limit, and returns
+// what it shows.
+func (p *player) until(limit time.Duration, wanted func(text string) bool) (string, bool) {
+	end := time.NewTimer(cmp.Or(limit, patience))
 	defer end.Stop()
 	for {
 		p.mu.Lock()
 		text, changed := p.screen.String(), p.changed
 		p.mu.Unlock()
-		if c.want.MatchString(text) {
-			return nil
+		if wanted(text) {
+			return text, true
 		}
 		select {
 		case <-changed:
 		case <-end.C:
-			return errors.New("the screen did not show " + c.want.String() + " within " + limit.String() + ":\n" + text)
+			return text, false
 		}
 	}
 }

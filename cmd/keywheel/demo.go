@@ -14,6 +14,7 @@ import (
 
 	"keywheel/engine/config"
 	"keywheel/engine/sim"
+	"keywheel/tui"
 )
 
 func demoCommand(f *flags) *cobra.Command {
@@ -94,7 +95,7 @@ func demo(ctx context.Context, f *flags, o demoOptions) error {
 		fmt.Fprintln(os.Stderr, "The demo's proxy is", base)
 		return waitForSignal(ctx, n)
 	}
-	err = monitor(ctx, n, notice, false)
+	err = monitor(ctx, n, tui.Options{Notice: notice})
 	stop()
 	drain, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

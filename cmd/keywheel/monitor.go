@@ -32,7 +32,7 @@ func runMonitor(ctx context.Context, f *flags) error {
 	if err != nil {
 		return err
 	}
-	err = monitor(ctx, n, "", cfg.ASCII)
+	err = monitor(ctx, n, tui.Options{ASCII: cfg.ASCII, Bell: cfg.Alerts.Bell, WindowTitle: cfg.Alerts.Title})
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	if busy := n.Snapshot().Proxy.InFlight; busy > 0 {
@@ -63,7 +63,7 @@ func needTerminal(instead string) error {
 
 // monitor shows a node until the person quits, the terminal is lost, or the
 // listener fails.
-func monitor(ctx context.Context, n *node.Node, notice string, ascii bool) error {
+func monitor(ctx context.Context, n *node.Node, o tui.Options) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ended := make(chan struct{})
@@ -75,7 +75,8 @@ func monitor(ctx context.Context, n *node.Node, notice string, ascii bool) error
 		}
 	}()
 	defer close(ended)
-	return tui.Run(ctx, n, tui.Options{Own: true, ASCII: ascii, Notice: notice})
+	o.Own = true
+	return tui.Run(ctx, n, o)
 }
 
 // waitForSignal runs a node without a screen until ctx ends.

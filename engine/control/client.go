@@ -35,7 +35,7 @@ func NewClient(socket string) *Client {
 		if err != nil {
 			return nil, err
 		}
-		if uid, err := peer(conn); err == nil && !trusted(uid, os.Getuid()) {
+		if uid, _, err := peer(conn); err == nil && !trusted(uid, os.Getuid()) {
 			_ = conn.Close()
 			return nil, syscall.EPERM
 		}
