@@ -31,11 +31,23 @@ type Client struct {
 // its first call.
 func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", socket)
+		conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", socket)
+		if err != nil {
+			return nil, err
+		}
+		if uid, _, err := peer(conn); err == nil && !trusted(uid, os.Getuid()) {
+			_ = conn.Close()
+			return nil, syscall.EPERM
+		}
+		return conn, nil
 	}
 	way := &http.Transport{DialContext: dial}
 	return &Client{socket: socket, http: http.Client{Timeout: 10 * time.Second, Transport: way}, stream: http.Client{Transport: way}, terminal: terminal()}
 }
+
+// trusted reports whether a user may be told secrets behind a socket: oneself
+// and root. Root uses everybody's; -1 is one whom the system does not name.
+func trusted(uid, self int) bool { return uid < 0 || uid == self || uid == 0 || self == 0 }
 
 // Socket is where the instance answers.
 func (c *Client) Socket() string { return c.socket }

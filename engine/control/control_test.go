@@ -275,3 +275,15 @@ func TestNobodyAnswers(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAStrangersSocketIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		uid, self int
+		want      bool
+	}{{1000, 1000, true}, {0, 1000, true}, {1001, 0, true}, {-1, 1000, true}, {1001, 1000, false}} {
+		if got := trusted(tt.uid, tt.self); got != tt.want {
+			t.Errorf("the socket of %d, seen by %d: %v", tt.uid, tt.self, got)
+		}
+	}
+}
