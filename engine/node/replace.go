@@ -48,6 +48,9 @@ func (n *Node) Replace(ctx context.Context, key string, s secret.Secret, by stri
 	}
 	now := n.statusOf(key)
 	step("switched %s to %s: new requests go out with it", key, mark(now.Fingerprint))
+	if _, keys := n.engine.Holds(now.Fingerprint); len(keys) > 1 {
+		step("%s have one secret now: to the provider they are one key", strings.Join(keys, " and "))
+	}
 	n.tellBindings(key, step)
 	if now.Draining || now.State == engine.Disabled {
 		tell(fmt.Sprintf("%s is still %s: `keywheel enable %s` lets it serve", key, stateWords(now), key))

@@ -175,5 +175,5 @@ func TestTwoNamesOfALeakedSecret(t *testing.T) {
 	if steps, err = h.replace("b", "new"); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, steps, "retired ·")
+	wants(t, steps, "a and b have one secret now", "retired ·")
 }
