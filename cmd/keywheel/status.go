@@ -161,7 +161,7 @@ func printTables(w io.Writer, s engine.Snapshot) error {
 		}
 		why := k.Reason
 		if k.Override != "" {
-			why = strings.TrimSpace(why + " secret from " + k.Override)
+			why = strings.TrimPrefix(why+"; secret from "+k.Override, "; ")
 		}
 		if k.Until != nil {
 			why += ", until " + k.Until.Local().Format(time.DateTime)
