@@ -26,24 +26,22 @@ type past struct {
 	running bool
 }
 
-// past opens the journal of the running keywheel; where none runs, or --config
-// names a file, that of the configuration.
+// past opens the journal of the running keywheel; where none runs, that of the
+// configuration.
 func (f *flags) past(ctx context.Context) (*past, error) {
 	path, running := "", false
 	var none error // why nothing runs
-	if f.config == "" {
-		client, err := f.client()
-		if err == nil {
-			s, snapErr := client.Snapshot(ctx)
-			if err = snapErr; err == nil && s.Journal == nil {
-				return nil, fmt.Errorf("the running keywheel on %s keeps no journal", client.Socket())
-			} else if err == nil {
-				path, running = s.Journal.Path, true
-			}
+	client, err := f.client()
+	if err == nil {
+		s, snapErr := client.Snapshot(ctx)
+		if err = snapErr; err == nil && s.Journal == nil {
+			return nil, fmt.Errorf("the running keywheel on %s keeps no journal", client.Socket())
+		} else if err == nil {
+			path, running = s.Journal.Path, true
 		}
-		if none = err; err != nil && !f.nothingRuns(err) {
-			return nil, err
-		}
+	}
+	if none = err; err != nil && !f.nothingRuns(err) {
+		return nil, err
 	}
 	if path == "" {
 		var err error
