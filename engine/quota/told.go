@@ -38,6 +38,8 @@ func (t Told) rounded() float64 {
 type hearsay struct {
 	// heard is when the newest request whose answer was listened to left.
 	heard time.Time
+	// promptly is the same of those that came in time to say how it stands now.
+	promptly time.Time
 	// The last telling, when it came.
 	last, lastEnd time.Time
 	lastLeft      float64
@@ -126,6 +128,9 @@ func (b *Book) Hear(t Told, sent, now time.Time) {
 		b.resize(t.Amount)
 	}
 	took := now.Sub(sent)
+	if took < prompt {
+		b.promptly = sent
+	}
 	missing := max(b.whole()-t.Remaining, 0)
 	if b.Source == Header && t.Reset > 0 && took < prompt {
 		b.window(t, missing, now)
@@ -155,7 +160,7 @@ func (b *Book) Hear(t Told, sent, now time.Time) {
 	switch used := b.Taken(now); {
 	case used < low:
 		b.set(b.whole()-low, now)
-	case used > high:
+	case used > high && took < prompt: // later than that, more has gone out than is remembered
 		b.set(b.whole()-high, now)
 	}
 }
@@ -187,9 +192,9 @@ func (b *Book) takenAfter(sent time.Time) (sum float64) {
 // Heard is when the newest request left whose answer told of the limit.
 func (b *Book) Heard() time.Time { return b.heard }
 
-// HeardOf reports whether an answer has told how the limit stood after a request
-// that left at sent.
-func (b *Book) HeardOf(sent time.Time) bool { return b.Source == Header && !b.heard.Before(sent) }
+// HeardOf reports whether an answer has told in time how the limit stood after a
+// request that left at sent.
+func (b *Book) HeardOf(sent time.Time) bool { return b.Source == Header && !b.promptly.Before(sent) }
 
 // overtaken reports whether the telling is older than the last one, though its
 // request may have left no earlier: of answers that come together, the one that
