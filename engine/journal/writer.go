@@ -89,10 +89,7 @@ func (j *Journal) waiting() int {
 // whoever waits for it does not wait for the rest. What fails is held and
 // written again before anything newer.
 func (j *Journal) flush(ctx context.Context) error {
-	err := j.moved()
-	if err != nil {
-		j.refuse(err)
-	}
+	var err error
 	// What is held from before, then what has come since.
 	for i := 0; i < 2 && err == nil; i++ {
 		err = j.flushStanding(ctx)
@@ -106,12 +103,19 @@ func (j *Journal) flush(ctx context.Context) error {
 
 func (j *Journal) flushStanding(ctx context.Context) error {
 	j.mu.Lock()
-	if j.standing.entries() == 0 {
+	// Looked at with the queue in hand: what is asked after the file went away
+	// is never said to be in it.
+	err := j.moved()
+	if err == nil && j.standing.entries() == 0 {
 		j.standing = j.queue.takeStanding()
 	}
 	s := &j.standing
 	j.mu.Unlock()
-	if err := explain(j.path, j.w.stand(ctx, s)); err != nil {
+	if err == nil {
+		err = explain(j.path, j.w.stand(ctx, s))
+	}
+	if err != nil {
+		j.told(err) // before anybody hears of it and looks
 		j.refuse(err)
 		return err
 	}
