@@ -172,7 +172,7 @@ func TestABoundRequestIsToldWhyItCannotBeServed(t *testing.T) {
 			do(t, e, Action{Verb: VerbDisable, Key: "k1"})
 			do(t, e, Action{Verb: VerbDisable, Key: "k2"})
 			answered(t, e, cooling(3*time.Second), cooling(3*time.Second)) // that others come back does not help
-		}, want: "no key of svc can serve this request: file-1 belongs to account a (made with key k1), and only that can use it: k1 disabled: disabled by operator; k2 disabled: disabled by operator"},
+		}, want: "no key of svc can serve this request: file-1 belongs to account a (made with key k1), and only that can use it: k1 disabled by operator; k2 disabled by operator"},
 		{what: "cools for long", before: func(t *testing.T, e *Engine) {
 			v := cooling(time.Minute)
 			v.Scope = ScopeAccount

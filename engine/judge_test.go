@@ -482,7 +482,7 @@ func TestWhyARotation(t *testing.T) {
 	for _, c := range rot.Candidates {
 		why[c.Key] = c.Why
 	}
-	if why["k2"] != "disabled: disabled by you" || why["k3"] != "chosen: next under round-robin" || why["k4"] != "can serve; not its turn" {
+	if why["k2"] != "disabled by you" || why["k3"] != "chosen: next under round-robin" || why["k4"] != "can serve; not its turn" {
 		t.Errorf("candidates %v", why)
 	}
 }

@@ -1,8 +1,8 @@
 package engine
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -200,7 +200,10 @@ func (e *Engine) candidate(q *query, m *member, now time.Time) Candidate {
 		st, h := m.key.state(now)
 		c.Why = st.String()
 		if h != nil {
-			c.Why = fmt.Sprintf("%s: %s", st, h.why)
+			c.Why = h.why // "disabled by alice" says its state itself
+			if !strings.HasPrefix(c.Why, st.String()) {
+				c.Why = st.String() + ": " + c.Why
+			}
 			c.Until = timePtr(m.back(q))
 		} else if m.key.draining {
 			c.Why = "is draining"

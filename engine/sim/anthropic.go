@@ -17,6 +17,19 @@ var anthropic = dialect{
 	places: []place{{name: "X-Api-Key"}, {name: "Authorization", prefix: "Bearer "}},
 	routes: []route{
 		{pattern: "GET /v1/models", free: true, serve: anthropicModels},
+		{pattern: "POST /v1/files", free: true, serve: func(c *call) {
+			id := "file_" + c.id[:24]
+			c.bind(id)
+			c.ok(c.anthropicFile(id))
+		}},
+		{pattern: "GET /v1/files/{id}", free: true, serve: func(c *call) {
+			id := c.r.PathValue("id")
+			if _, err := c.bound(id); err != nil {
+				c.reply(anthropicError(c, 404, "not_found_error", "File not found: "+id))
+				return
+			}
+			c.ok(c.anthropicFile(id))
+		}},
 		{pattern: "POST /v1/messages", scope: "chat", model: true, writes: true, serve: message},
 		{pattern: "POST /v1/messages/count_tokens", free: true, serve: func(c *call) { c.ok(object{"input_tokens": max(1, len(c.body)/4)}) }},
 	},
@@ -79,6 +92,10 @@ func anthropicError(c *call, status int, kind, message string) answer {
 	return jsonAnswer(status, object{"type": "error", "error": object{"type": kind, "message": message}, "request_id": "req_" + c.id})
 }
 
+func (c *call) anthropicFile(id string) object {
+	return object{"id": id, "type": "file", "filename": "upload", "mime_type": "text/plain", "size_bytes": len(c.body), "created_at": c.now.UTC().Format(time.RFC3339), "downloadable": false}
+}
+
 // organization is the id that an account has at Anthropic.
 func organization(account string) string {
 	h := fnv.New128a()
@@ -123,6 +140,12 @@ func message(c *call) {
 	}
 	whole := object{"id": "msg_" + c.id, "type": "message", "role": "assistant", "model": c.model,
 		"content": []object{{"type": "text", "text": c.text()}}, "stop_reason": "end_turn", "stop_sequence": nil, "usage": usage(c.out)}
+	opening, stop := object{"type": "text", "text": ""}, "end_turn"
+	tool := c.forcedTool("tools.0.name")
+	if tool != "" {
+		opening, stop = object{"type": "tool_use", "id": "toolu_" + c.id[:24], "name": tool, "input": object{}}, "tool_use"
+		whole["content"], whole["stop_reason"] = []object{opening}, stop
+	}
 	if !c.streams() {
 		c.ok(whole)
 		return
@@ -134,12 +157,16 @@ func message(c *call) {
 		s.event(kind, o)
 	}
 	event("message_start", object{"message": whole})
-	event("content_block_start", object{"index": 0, "content_block": object{"type": "text", "text": ""}})
+	event("content_block_start", object{"index": 0, "content_block": opening})
 	event("ping", object{})
-	s.each(func(piece string) {
-		event("content_block_delta", object{"index": 0, "delta": object{"type": "text_delta", "text": piece}})
-	})
+	if tool != "" {
+		event("content_block_delta", object{"index": 0, "delta": object{"type": "input_json_delta", "partial_json": "{}"}})
+	} else {
+		s.each(func(piece string) {
+			event("content_block_delta", object{"index": 0, "delta": object{"type": "text_delta", "text": piece}})
+		})
+	}
 	event("content_block_stop", object{"index": 0})
-	event("message_delta", object{"delta": object{"stop_reason": "end_turn", "stop_sequence": nil}, "usage": object{"output_tokens": c.out}})
+	event("message_delta", object{"delta": object{"stop_reason": stop, "stop_sequence": nil}, "usage": object{"output_tokens": c.out}})
 	event("message_stop", object{})
 }

@@ -215,6 +215,17 @@ func (c *call) streams() bool {
 		strings.HasSuffix(c.r.PathValue("call"), ":streamGenerateContent")
 }
 
+// forcedTool is the tool that the client demands to be called, at a path in the
+// body; "" if it leaves that to the model, which here never wants to.
+func (c *call) forcedTool(path string) string {
+	switch choice := gjson.GetBytes(c.body, "tool_choice"); {
+	case choice.Str == "required", choice.Get("type").Str == "any":
+		return gjson.GetBytes(c.body, path).Str
+	default:
+		return ""
+	}
+}
+
 // refuse answers with the provider's words for a refusal, and counts it.
 func (c *call) refuse(why refusal) {
 	if c.key != nil && !c.pause(min(c.took/5, 100*time.Millisecond)) {

@@ -156,10 +156,16 @@ func chat(when usageChunk) func(*call) {
 		if !c.hasFiles() {
 			return
 		}
+		said, finish := object{"role": "assistant", "content": c.text(), "refusal": nil}, "stop"
+		tool := c.forcedTool("tools.0.function.name")
+		if tool != "" {
+			said["content"], finish = nil, "tool_calls"
+			said["tool_calls"] = []object{{"id": "call_" + c.id[:24], "type": "function", "function": object{"name": tool, "arguments": "{}"}}}
+		}
 		if !c.streams() {
 			c.ok(object{
 				"id": "chatcmpl-" + c.id, "object": "chat.completion", "created": c.now.Unix(), "model": c.model,
-				"choices": []object{{"index": 0, "message": object{"role": "assistant", "content": c.text(), "refusal": nil}, "logprobs": nil, "finish_reason": "stop"}},
+				"choices": []object{{"index": 0, "message": said, "logprobs": nil, "finish_reason": finish}},
 				"usage":   c.chatUsage(), "system_fingerprint": nil,
 			})
 			return
@@ -176,9 +182,15 @@ func chat(when usageChunk) func(*call) {
 			}
 			return o
 		}
-		s.event("", chunk(object{"role": "assistant", "content": ""}, nil))
-		s.each(func(piece string) { s.event("", chunk(object{"content": piece}, nil)) })
-		last := chunk(object{}, "stop")
+		if tool == "" {
+			s.event("", chunk(object{"role": "assistant", "content": ""}, nil))
+			s.each(func(piece string) { s.event("", chunk(object{"content": piece}, nil)) })
+		} else {
+			call := said["tool_calls"].([]object)[0]
+			call["index"] = 0
+			s.event("", chunk(said, nil))
+		}
+		last := chunk(object{}, finish)
 		if when == withFinish {
 			last["usage"] = c.chatUsage()
 		}
