@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,7 @@ type score struct {
 	offered, served, refused, calls, limited int
 	work, possible                           float64       // tokens, or requests, served and asked for
 	waited                                   time.Duration // the longest
+	waits                                    []time.Duration
 }
 
 func (p pool) run(t *testing.T) (s score, e *Engine) {
@@ -143,6 +145,7 @@ func (p pool) run(t *testing.T) (s score, e *Engine) {
 				mu.Lock()
 				if measured {
 					s.waited = max(s.waited, time.Since(arrived))
+					s.waits = append(s.waits, time.Since(arrived))
 				}
 				var none *NoKeyError
 				if errors.As(err, &none) {
@@ -256,6 +259,32 @@ func TestAPoolDeliversWhatItHas(t *testing.T) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// TestAPoolNearItsLimitHardlyWaits offers 95 % of what unequal keys let through.
+// Who comes in a rush has to wait for any pool; the others may not. In turn and
+// nothing else, the small keys were dry while the large ones lay idle, and one
+// in twenty waited 90 ms.
+func TestAPoolNearItsLimitHardlyWaits(t *testing.T) {
+	t.Parallel()
+	for known, most := range map[string]time.Duration{"config": 20 * time.Millisecond, "headers": 60 * time.Millisecond} {
+		t.Run(known, func(t *testing.T) {
+			t.Parallel()
+			var waits []time.Duration
+			for seed := range uint64(5) {
+				synctest.Test(t, func(t *testing.T) {
+					s, _ := pool{rates: unequal, load: 0.95, known: known, seed: seed, from: 5 * time.Second, to: 35 * time.Second}.run(t)
+					waits = append(waits, s.waits...)
+				})
+			}
+			slices.Sort(waits)
+			p95 := waits[len(waits)*95/100]
+			t.Logf("of %d, one in twenty waits %v or more, one in a hundred %v", len(waits), p95, waits[len(waits)*99/100])
+			if p95 > most {
+				t.Errorf("one in twenty waits %v or more, want %v", p95, most)
+			}
 		})
 	}
 }

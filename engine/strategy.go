@@ -1,6 +1,9 @@
 package engine
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // A strategy chooses, among the members of a tier that can serve a request,
 // the one that does: its index, or -1 when none can.
@@ -49,8 +52,19 @@ func newTier(s *service, keys []*key) *tier {
 }
 
 // roundRobin serves the keys in turn, each as often as its weight says, spread
-// as evenly as can be. A key that was away does not catch up.
+// as evenly as can be. A key that was away does not catch up. Where the one
+// whose turn it is comes near a limit, the one of the next that has the most
+// room goes instead: else the small keys of a pool run dry while the large ones
+// lie idle, and what those then cannot take at once waits.
 type roundRobin struct{}
+
+const (
+	// ample is the share of its tightest limit with which a key takes its turn
+	// whatever the others have.
+	ample = 0.8
+	// nextFew is how many keys are asked where it has less.
+	nextFew = 16
+)
 
 func (roundRobin) pick(t *tier, q *query) int {
 	best, n := -1, len(t.members)
@@ -72,12 +86,31 @@ func (roundRobin) pick(t *tier, q *query) int {
 	if best < 0 {
 		return -1
 	}
+	if t.members[best].key.cred.headroom(q, time.Hour) < ample {
+		best = t.roomiest(q, time.Hour, best, min(n, nextFew))
+	}
 	m := &t.members[best]
-	t.floor = max(t.floor, m.pass)
+	m.pass = max(m.pass, t.floor)
+	t.floor = m.pass
 	m.pass += m.key.stride()
 	t.next = best + 1
 	if t.next == n {
 		t.next = 0
+	}
+	return best
+}
+
+// roomiest is the member with the most [credential.headroom], of as many from
+// the first on; of equals the first. -1 when none can serve.
+func (t *tier) roomiest(q *query, within time.Duration, first, n int) int {
+	best, most := -1, -1.0
+	for off := range n {
+		i := (first + off) % len(t.members)
+		if m := &t.members[i]; q.can(m) {
+			if r := m.key.cred.headroom(q, within); r > most {
+				best, most = i, r
+			}
+		}
 	}
 	return best
 }
@@ -107,31 +140,28 @@ func (failover) pick(t *tier, q *query) int {
 type headroom struct{}
 
 func (headroom) pick(t *tier, q *query) int {
-	best, room, n := -1, -1.0, len(t.members)
-	for off := range n {
-		i := (t.next + off) % n
-		if m := &t.members[i]; q.can(m) {
-			if r := m.key.cred.headroom(q); r > room {
-				best, room = i, r
-			}
-		}
-	}
+	best := t.roomiest(q, anyTime, t.next, len(t.members))
 	if best >= 0 {
-		t.next = (best + 1) % n
+		t.next = (best + 1) % len(t.members)
 	}
 	return best
 }
 
+// anyTime is for limits of every window, and of money.
+const anyTime time.Duration = 0
+
 // headroom is the share of the credential's tightest limit that is left, its
-// account's counted in; 1 without limits.
-func (c *credential) headroom(q *query) float64 {
+// account's counted in, of those whose window is no longer than within; 1
+// without limits. A learned one says little of that: it is a rate, and how much
+// may go at once is not known.
+func (c *credential) headroom(q *query, within time.Duration) float64 {
 	least := 1.0
 	for _, h := range c.holders() {
 		if h == nil {
 			continue
 		}
 		for _, b := range h.books {
-			if b.concerns(q.r) {
+			if b.learner == nil && b.concerns(q.r) && (within == anyTime || b.PerSecond() > 0 && b.Window <= within) {
 				least = min(least, b.Room(q.now))
 			}
 		}
