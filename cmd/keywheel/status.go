@@ -193,7 +193,7 @@ func printNotes(w io.Writer, s engine.Snapshot) {
 	var lines []string
 	if c := s.Config; c != nil {
 		for _, p := range c.Problems {
-			lines = append(lines, "not reloaded: "+config.Problem(p).String())
+			lines = append(lines, "not reloaded: "+config.ProblemOf(p).String())
 		}
 		for _, setting := range c.Restart {
 			lines = append(lines, setting+" takes effect with a restart")

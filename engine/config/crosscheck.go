@@ -33,9 +33,11 @@ func (l *loader) checkAll() {
 		for _, name := range slices.Concat(s.Keys, s.Fallback) {
 			has = append(has, keys[name])
 		}
-		for _, check := range serviceChecks {
-			check(l, s, has, l.serviceAt[s.Name])
-		}
+		l.about(Subject{Service: s.Name}, func() {
+			for _, check := range serviceChecks {
+				check(l, s, has, l.serviceAt[s.Name])
+			}
+		})
 	}
 	l.checkKeys()
 }
@@ -62,7 +64,9 @@ func (l *loader) checkMissing() {
 		to = &l.errors
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.missing)) {
-		*to = append(*to, l.missing[name])
+		p := l.missing[name]
+		p.Of.Key = name
+		*to = append(*to, p)
 	}
 	if to == &l.warnings {
 		return
@@ -203,26 +207,30 @@ func (l *loader) checkKeys() {
 	}
 	same := map[heldKey]string{}
 	for _, k := range l.config.Engine.Keys {
-		at := l.keyAt[k.Name]
-		if !used[k.Name] {
-			l.warn(at.problem("", "no service uses key %s", k.Name))
+		l.about(Subject{Key: k.Name}, func() { l.checkKey(k, used[k.Name], same) })
+	}
+}
+
+func (l *loader) checkKey(k engine.Key, used bool, same map[heldKey]string) {
+	at := l.keyAt[k.Name]
+	if !used {
+		l.warn(at.problem("", "no service uses key %s", k.Name))
+	}
+	if !k.Expires.IsZero() && !k.Expires.After(l.Now) {
+		l.warn(at.problem("expires", "expired on %s", k.Expires.Format("2006-01-02")))
+	}
+	for _, scope := range k.Scopes {
+		if near := misspelt(scope); near != "" {
+			l.warn(at.problem("scopes", "scopes: %q is a scope no request has, did you mean %q?", scope, near))
 		}
-		if !k.Expires.IsZero() && !k.Expires.After(l.Now) {
-			l.warn(at.problem("expires", "expired on %s", k.Expires.Format("2006-01-02")))
-		}
-		for _, scope := range k.Scopes {
-			if near := misspelt(scope); near != "" {
-				l.warn(at.problem("scopes", "scopes: %q is a scope no request has, did you mean %q?", scope, near))
-			}
-		}
-		if k.Secret.Empty() {
-			continue
-		}
-		held := heldKey{k.Kind, strings.ToLower(hostOf(k.BaseURL)), k.Secret}
-		if first, twice := same[held]; twice {
-			l.warn(at.problem("secret", "%s holds the same secret as %s: they are one key with two names", k.Name, first))
-		} else {
-			same[held] = k.Name
-		}
+	}
+	if k.Secret.Empty() {
+		return
+	}
+	held := heldKey{k.Kind, strings.ToLower(hostOf(k.BaseURL)), k.Secret}
+	if first, twice := same[held]; twice {
+		l.warn(at.problem("secret", "%s holds the same secret as %s: they are one key with two names", k.Name, first))
+	} else {
+		same[held] = k.Name
 	}
 }

@@ -47,7 +47,7 @@ func (d *document) problem(s spot, format string, args ...any) Problem {
 	if len(s.table) > 0 {
 		text = s.table.String() + ": " + text
 	}
-	return Problem{d.file, d.lines.line(s.path), text}
+	return Problem{File: d.file, Line: d.lines.line(s.path), Text: text}
 }
 
 func (d *document) fail(s spot, format string, args ...any) { d.error(d.problem(s, format, args...)) }
@@ -137,7 +137,7 @@ func syntaxProblem(file string, err error) Problem {
 	if pe.LastKey != "" && !strings.Contains(text, pe.LastKey) {
 		text += fmt.Sprintf(" (after %s)", pe.LastKey)
 	}
-	return Problem{file, pe.Position.Line, "not TOML: " + strings.TrimSuffix(text, ".")}
+	return Problem{File: file, Line: pe.Position.Line, Text: "not TOML: " + strings.TrimSuffix(text, ".")}
 }
 
 // withoutTwice blanks out of a document what the parser says is there a second

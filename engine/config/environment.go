@@ -51,10 +51,10 @@ func (s source) value(name string) string {
 func (s source) problem(variable string, n int, format string, args ...any) Problem {
 	text := fmt.Sprintf(format, args...)
 	if !s.file {
-		return Problem{variable, n, text}
+		return Problem{File: variable, Line: n, Text: text}
 	}
 	_, first := s.get(variable)
-	return Problem{s.name, first + max(n, 1) - 1, variable + ": " + text}
+	return Problem{File: s.name, Line: first + max(n, 1) - 1, Text: variable + ": " + text}
 }
 
 // readEnvironment adds the services of LLM_MODEL_CONFIGS, then that of the
@@ -79,7 +79,7 @@ func (l *loader) checkUnclosed() {
 	for _, n := range l.dotenv.Bad {
 		if strings.HasPrefix(strings.TrimPrefix(strings.TrimSpace(lines[n-1]), "export "), modelConfigs) {
 			l.anyVariable = true
-			l.error(Problem{l.dotenv.file, n, modelConfigs + ": the quote that begins it is not closed"})
+			l.error(Problem{File: l.dotenv.file, Line: n, Text: modelConfigs + ": the quote that begins it is not closed"})
 		}
 	}
 }
@@ -222,7 +222,8 @@ func (e *environment) add(c candidate) {
 		return
 	}
 	name = unique(name, func(name string) bool { _, taken := e.serviceAt[name]; return taken })
-	keys := e.addKeys(c, name)
+	var keys []string
+	e.about(Subject{Service: name}, func() { keys = e.addKeys(c, name) })
 	if len(keys) == 0 {
 		e.warn(c.problem("no key of it can be used, so it is left out"))
 		return

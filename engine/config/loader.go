@@ -47,7 +47,7 @@ func (d declared) problem(setting, format string, args ...any) Problem {
 	if d.label != "" {
 		text = d.label + ": " + text
 	}
-	return Problem{d.file, d.line(setting), text}
+	return Problem{File: d.file, Line: d.line(setting), Text: text}
 }
 
 // inTOML is a declaration at p.
@@ -105,7 +105,7 @@ func (l *loader) checkDotenv() {
 		return
 	}
 	for _, line := range l.dotenv.Bad {
-		l.warn(Problem{l.dotenv.file, line, "is not NAME=value, or a quote is not closed"})
+		l.warn(Problem{File: l.dotenv.file, Line: line, Text: "is not NAME=value, or a quote is not closed"})
 	}
 	if info, err := os.Stat(l.dotenv.path); err == nil {
 		if readable, writable := secret.Exposed(info); readable || writable {

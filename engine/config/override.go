@@ -48,21 +48,26 @@ func (l *loader) readOverrides() {
 		if file == "" {
 			continue
 		}
-		s, o, err := readOverride(file)
-		at := l.keyAt[k.Name]
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			l.warn(at.problem("secret", "%s is not used: %v", file, err))
-		case o != overrideOf(k, o.Replaces):
-			l.warn(at.problem("secret", "%s is not used: its secret was given for %s at %s. Delete it if it is no longer needed", file, printable(o.Provider), printable(o.Host)))
-		case o.Replaces != l.config.own[k.Name] && k.Missing == "":
-			l.note(at.problem("secret", "%s is not used any more: %s gives a newer secret. Delete it", file, k.Ref))
-		default:
-			k.Secret, k.Missing, k.Override = s, "", filepath.Join(keysDir, k.Name)
-			delete(l.missing, k.Name)
-			l.note(at.problem("secret", "overridden by %s: the secret of %s was replaced", file, k.Ref))
-		}
+		l.about(Subject{Key: k.Name}, func() { l.useOverride(k, file) })
+	}
+}
+
+// useOverride puts a replaced secret in the place of one key's, if it is for it.
+func (l *loader) useOverride(k *engine.Key, file string) {
+	s, o, err := readOverride(file)
+	at := l.keyAt[k.Name]
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		l.warn(at.problem("secret", "%s is not used: %v", file, err))
+	case o != overrideOf(k, o.Replaces):
+		l.warn(at.problem("secret", "%s is not used: its secret was given for %s at %s. Delete it if it is no longer needed", file, printable(o.Provider), printable(o.Host)))
+	case o.Replaces != l.config.own[k.Name] && k.Missing == "":
+		l.note(at.problem("secret", "%s is not used any more: %s gives a newer secret. Delete it", file, k.Ref))
+	default:
+		k.Secret, k.Missing, k.Override = s, "", filepath.Join(keysDir, k.Name)
+		delete(l.missing, k.Name)
+		l.note(at.problem("secret", "overridden by %s: the secret of %s was replaced", file, k.Ref))
 	}
 }
 

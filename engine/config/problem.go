@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"keywheel/engine"
 )
 
 // Problem is one thing that is wrong, or that should be known, in one line.
@@ -14,7 +16,18 @@ type Problem struct {
 	// Line counts from 1; 0 is the whole file.
 	Line int
 	Text string
+	// Of is the one key or service that it is about.
+	Of Subject
 }
+
+// ProblemOf is a problem that a running keywheel tells of.
+func ProblemOf(p engine.ConfigProblem) Problem {
+	return Problem{File: p.File, Line: p.Line, Text: p.Text}
+}
+
+// Subject is a key or a service by name; one of them at most, and none where a
+// problem is of neither or of several.
+type Subject struct{ Key, Service string }
 
 // String gives "keywheel.toml:12: keys.main: unknown setting ...".
 func (p Problem) String() string {
@@ -75,6 +88,18 @@ type report struct {
 func (r *report) error(p Problem) { r.errors = append(r.errors, p) }
 func (r *report) warn(p Problem)  { r.warnings = append(r.warnings, p) }
 func (r *report) note(p Problem)  { r.notes = append(r.notes, p) }
+
+// about says of all warnings and notes that look adds whom they are about.
+func (r *report) about(of Subject, look func()) {
+	warnings, notes := len(r.warnings), len(r.notes)
+	look()
+	for i := range r.warnings[warnings:] {
+		r.warnings[warnings+i].Of = of
+	}
+	for i := range r.notes[notes:] {
+		r.notes[notes+i].Of = of
+	}
+}
 
 // inOrder sorts by file and line, without repeating any.
 func inOrder(list []Problem) []Problem {

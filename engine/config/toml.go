@@ -308,9 +308,11 @@ func (r *resolver) auth(up *upstream) (header, prefix string) {
 }
 
 func (r *resolver) addOne(decl *keyDecl, s spot, a answer) {
-	for _, text := range a.warnings {
-		r.hint(s, "%s", text)
-	}
+	r.loader.about(Subject{Key: decl.key.Name}, func() {
+		for _, text := range a.warnings {
+			r.hint(s, "%s", text)
+		}
+	})
 	r.add(decl, s, decl.key.Name, decl.key.Ref, a.secret, a.err)
 }
 

@@ -161,14 +161,14 @@ func problemsOf(err error) (list []engine.ConfigProblem) {
 		return []engine.ConfigProblem{{Text: err.Error()}}
 	}
 	for _, p := range all {
-		list = append(list, engine.ConfigProblem(p))
+		list = append(list, engine.ConfigProblem{File: p.File, Line: p.Line, Text: p.Text})
 	}
 	return list
 }
 
 // firstOf is the first of several problems, and how many more there are.
 func firstOf(list []engine.ConfigProblem) string {
-	text := config.Problem(list[0]).String()
+	text := config.ProblemOf(list[0]).String()
 	if more := len(list) - 1; more > 0 {
 		text += fmt.Sprintf(" (and %d more)", more)
 	}
