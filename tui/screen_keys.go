@@ -282,16 +282,30 @@ func (st *state) aspectColumns() []column[*engine.KeyStatus] {
 			cell: func(p *pen, k *engine.KeyStatus) { p.right(pick(of(k) > 0, plain, grey), say(of(k))) },
 			by:   func(k *engine.KeyStatus) (float64, string) { return of(k), "" }}
 	}
+	marked := func(k *engine.KeyStatus) string {
+		names := slices.Clone(k.Services)
+		for i, n := range names {
+			if s := st.scene.byName[n]; s != nil && s.Required && !s.Planned && s.Usable == 0 {
+				names[i] += " (required!)"
+			}
+		}
+		return strings.Join(names, ", ")
+	}
 	servicesOf := func(k *engine.KeyStatus) string { return strings.Join(k.Services, ", ") }
 	accountOf := func(k *engine.KeyStatus) string { return k.Account }
 	switch st.aspect {
 	case aspectMap:
-		return []column[*engine.KeyStatus]{text("SERVICES", 10, 24, 3, 0, servicesOf),
-			text("PROVIDER", 8, 14, 0, 2, func(k *engine.KeyStatus) string { return k.Provider }), text("ACCOUNT", 8, 16, 0, 3, accountOf),
-			text("SCOPES", 8, 24, 1, 4, func(k *engine.KeyStatus) string { return cmp.Or(strings.Join(k.Scopes, ", "), "all") }),
-			text("SECRET", 10, 32, 1, 5, secretFrom),
-			text("PROJECT", 8, 16, 0, 6, func(k *engine.KeyStatus) string { return st.projects(k) }),
-			text("STATE", 9, 9, 0, 1, func(k *engine.KeyStatus) string { return k.State.String() })}
+		return []column[*engine.KeyStatus]{text("SERVICES", 10, 24, 3, 0, marked),
+			text("PROJECT", 8, 16, 0, 3, func(k *engine.KeyStatus) string {
+				return st.ofServices(k, func(s *engine.ServiceStatus) string { return s.Project })
+			}),
+			text("PURPOSE", 8, 24, 2, 2, func(k *engine.KeyStatus) string {
+				return st.ofServices(k, func(s *engine.ServiceStatus) string { return s.Purpose })
+			}),
+			text("STATE", 9, 9, 0, 1, func(k *engine.KeyStatus) string { return k.State.String() }),
+			text("PROVIDER", 8, 14, 0, 4, func(k *engine.KeyStatus) string { return k.Provider }), text("ACCOUNT", 8, 16, 0, 5, accountOf),
+			text("SCOPES", 8, 24, 1, 6, func(k *engine.KeyStatus) string { return cmp.Or(strings.Join(k.Scopes, ", "), "all") }),
+			text("SECRET", 10, 32, 1, 7, secretFrom)}
 	case aspectCost:
 		return []column[*engine.KeyStatus]{
 			count("REQUESTS", 9, 0, func(k *engine.KeyStatus) float64 { return float64(k.Requests) }, compact),
@@ -305,12 +319,13 @@ func (st *state) aspectColumns() []column[*engine.KeyStatus] {
 	return nil
 }
 
-// projects are those of the services that a key serves.
-func (st *state) projects(k *engine.KeyStatus) string {
+// ofServices is what the services that a key serves say of something, each
+// answer once.
+func (st *state) ofServices(k *engine.KeyStatus, of func(*engine.ServiceStatus) string) string {
 	var list []string
 	for _, n := range k.Services {
-		if s := st.scene.byName[n]; s != nil && s.Project != "" && !slices.Contains(list, s.Project) {
-			list = append(list, s.Project)
+		if s := st.scene.byName[n]; s != nil && of(s.ServiceStatus) != "" && !slices.Contains(list, of(s.ServiceStatus)) {
+			list = append(list, of(s.ServiceStatus))
 		}
 	}
 	return strings.Join(list, ", ")

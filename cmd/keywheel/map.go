@@ -29,6 +29,6 @@ func mapCommand(f *flags) *cobra.Command {
 	}
 	c.Flags().StringVar(&o.Format, "format", keymap.Formats[0], strings.Join(keymap.Formats, ", "))
 	c.Flags().StringVar(&o.Lang, "lang", keymap.Languages[0], strings.Join(keymap.Languages, ", "))
-	c.Flags().BoolVar(&o.Wide, "wide", false, "with tier, provider, account, fingerprint, scopes, and where the secret is")
+	c.Flags().BoolVar(&o.Wide, "wide", false, "with whether it is required, tier, provider, account, fingerprint, scopes, and where the secret is")
 	return c
 }

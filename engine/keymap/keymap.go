@@ -21,11 +21,16 @@ type Row struct {
 	// that is not served yet.
 	Status  string `json:"status"`
 	Planned bool   `json:"planned"`
+	// Required is true of a service that has to be served, Unserved of one that has
+	// to be and has no key that can.
+	Required bool `json:"required"`
+	Unserved bool `json:"unserved"`
 	// Date is since when the status is known to be so: YYYY-MM-DD.
 	Date string `json:"date"`
 	// Tier is "keys" or "fallback".
 	Tier        string   `json:"tier"`
 	Provider    string   `json:"provider"`
+	Host        string   `json:"host"`
 	Account     string   `json:"account"`
 	Fingerprint string   `json:"fingerprint"`
 	Scopes      []string `json:"scopes"`
@@ -61,7 +66,7 @@ func Of(s engine.Snapshot, from string) Table {
 			}
 			if k := keys[name]; k != nil {
 				r.Status = title(k.State.String())
-				r.Provider, r.Account, r.Fingerprint, r.Scopes, r.Ref = k.Provider, k.Account, k.Fingerprint, k.Scopes, k.Ref
+				r.Provider, r.Host, r.Account, r.Fingerprint, r.Scopes, r.Ref = k.Provider, k.Host, k.Account, k.Fingerprint, k.Scopes, k.Ref
 				if k.Since != nil {
 					r.Date = k.Since.Local().Format(time.DateOnly)
 				}
@@ -76,7 +81,8 @@ func Of(s engine.Snapshot, from string) Table {
 }
 
 func (t *Table) row(s *engine.ServiceStatus) Row {
-	return Row{Service: s.Name, Project: s.Project, Purpose: s.Purpose, Planned: s.Planned, Provider: s.Provider, Date: t.Updated, Scopes: []string{}}
+	return Row{Service: s.Name, Project: s.Project, Purpose: s.Purpose, Planned: s.Planned,
+		Required: s.Required, Unserved: s.Required && !s.Planned && s.Usable == 0, Provider: s.Provider, Date: t.Updated, Scopes: []string{}}
 }
 
 func title(word string) string { return strings.ToUpper(word[:1]) + word[1:] }

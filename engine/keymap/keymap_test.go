@@ -111,3 +111,63 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestRequired marks what has to be served and is not, in every language.
+func TestRequired(t *testing.T) {
+	t.Parallel()
+	table := Of(engine.Snapshot{At: time.Date(2025, 12, 5, 12, 0, 0, 0, time.Local),
+		Services: []engine.ServiceStatus{
+			{Name: "librechat-ui", Required: true, Usable: 1, Keys: []string{"key-1"}},
+			{Name: "video-proxy", Required: true, Keys: []string{"key-2"}},
+			{Name: "image-proxy", Required: true, Planned: true},
+		},
+		Keys: []engine.KeyStatus{{Name: "key-1", State: engine.Active}, {Name: "key-2", State: engine.Revoked}}}, "a test")
+	for o, want := range map[Options][]string{
+		{"markdown", "en", false}: {"| Active ", "| Revoked (required: no usable key) |", "| future "},
+		{"markdown", "zh", true}:  {"| 是否必需 |", "| Revoked（必需，无可用 Key） |", "| ✅ 必需 "},
+		{"csv", "en", true}:       {"status,date,required,tier", "Revoked (required: no usable key),2025-12-05,yes,keys"},
+		{"json", "en", false}:     {`"unserved": true`},
+		{"flow", "en", false}:     {"video-proxy          → key-2 [revoked (required: no usable key)] → "},
+	} {
+		got := written(t, table, o)
+		for _, w := range want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%+v: %q is not in\n%s", o, w, got)
+			}
+		}
+		if n := strings.Count(got, "no usable key") + strings.Count(got, "无可用 Key") + strings.Count(got, `"unserved": true`); n != 1 {
+			t.Errorf("%+v: marked %d times\n%s", o, n, got)
+		}
+	}
+}
+
+func TestFlow(t *testing.T) {
+	t.Parallel()
+	table := seed()
+	for i := range table.Rows {
+		if table.Rows[i].Key != "" {
+			table.Rows[i].Provider, table.Rows[i].Host = "aimlapi", "api.aimlapi.com"
+		}
+	}
+	for lang, want := range map[string]string{
+		"en": `librechat-ui         → key-1                      → aimlapi
+librechat-ui         → key-2 (fallback) [cooling] → aimlapi
+video-proxy          → key-2 [cooling]            → aimlapi
+image-proxy (future) → key-3                      → aimlapi
+code-proxy (future)  → —                          → —
+`,
+		"zh": `librechat-ui        → 使用自己的 key-1           → aimlapi
+librechat-ui        → key-2（备用） [cooling]    → aimlapi
+video-proxy         → 使用自己的 key-2 [cooling] → aimlapi
+image-proxy（未来） → 使用自己的 key-3           → aimlapi
+code-proxy（未来）  → —                          → —
+`,
+	} {
+		if got := written(t, table, Options{"flow", lang, false}); got != want {
+			t.Errorf("got\n%swant\n%s", got, want)
+		}
+	}
+	if got := written(t, table, Options{"flow", "en", true}); !strings.Contains(got, "→ key-1 [env:AI_ML_API_KEY] ") || !strings.Contains(got, "→ aimlapi api.aimlapi.com\n") {
+		t.Errorf("got\n%s", got)
+	}
+}

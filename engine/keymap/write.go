@@ -22,6 +22,13 @@ type language struct {
 	heading func(column) string
 	title   string
 	future  string
+	// unserved stands behind the state where a service that is required has no
+	// usable key; yes and no are whether it is required.
+	unserved string
+	yes, no  string
+	// own stands before a service's key in the flow, behind after one that it
+	// falls back on.
+	own, behind string
 	// updated begins the line below that tells the day, if there is one.
 	updated string
 	columns []column
@@ -34,6 +41,7 @@ var (
 	purpose     = column{"purpose", "用途", func(r *Row, _ *language) string { return r.Purpose }}
 	status      = column{"status", "状态", func(r *Row, l *language) string { return l.status(r) }}
 	date        = column{"date", "日期", func(r *Row, _ *language) string { return r.Date }}
+	required    = column{"required", "是否必需", func(r *Row, l *language) string { return map[bool]string{true: l.yes, false: l.no}[r.Required] }}
 	tier        = column{"tier", "层级", func(r *Row, _ *language) string { return r.Tier }}
 	provider    = column{"provider", "提供商", func(r *Row, _ *language) string { return r.Provider }}
 	account     = column{"account", "账户", func(r *Row, _ *language) string { return r.Account }}
@@ -45,14 +53,15 @@ var (
 // languages are by the name that --lang takes. The Chinese table is the one
 // that documents of such keys have, to the letter.
 var languages = map[string]*language{
-	"en": {func(c column) string { return c.en }, "## API key map", " (future)", "", []column{service, project, key, purpose, status, date}},
-	"zh": {func(c column) string { return c.zh }, "## API Key 映射表", "（未来）", "**最后更新**：", []column{service, project, key, purpose, status}},
+	"en": {func(c column) string { return c.en }, "## API key map", " (future)", " (required: no usable key)", "yes", "no", "", " (fallback)", "", []column{service, project, key, purpose, status, date}},
+	"zh": {func(c column) string { return c.zh }, "## API Key 映射表", "（未来）", "（必需，无可用 Key）", "✅ 必需", "—", "使用自己的 ", "（备用）", "**最后更新**：", []column{service, project, key, purpose, status}},
 }
 
 // wide are the further columns.
-var wide = []column{tier, provider, account, fingerprint, scopes, ref}
+var wide = []column{required, tier, provider, account, fingerprint, scopes, ref}
 
-// status is the key's state; of a service that is not served yet that, too.
+// status is the key's state; of a service that is not served yet, or has to be
+// and cannot, that too.
 func (l *language) status(r *Row) string {
 	text := r.Status
 	if r.Planned {
@@ -61,20 +70,23 @@ func (l *language) status(r *Row) string {
 		}
 		text += l.future
 	}
+	if r.Unserved {
+		text += l.unserved
+	}
 	return text
 }
 
 // Languages and Formats are what [Options] takes, the default first.
 var (
 	Languages = []string{"en", "zh"}
-	Formats   = []string{"markdown", "csv", "json"}
+	Formats   = []string{"markdown", "csv", "json", "flow"}
 )
 
 // Options say how a table is written.
 type Options struct {
 	// Format is one of [Formats], Lang one of [Languages].
 	Format, Lang string
-	// Wide adds tier, provider, account, fingerprint, scopes, and where the
+	// Wide adds whether it is required, tier, provider, account, fingerprint, scopes, and where the
 	// secret is. JSON has them always.
 	Wide bool
 }
@@ -101,6 +113,9 @@ func (t Table) Write(w io.Writer, o Options) error {
 		return e.Encode(t)
 	}
 	l := languages[o.Lang]
+	if o.Format == "flow" {
+		return t.writeFlow(w, l, o.Wide)
+	}
 	columns := l.columns
 	if o.Wide {
 		columns = slices.Concat(columns, wide)
