@@ -163,6 +163,20 @@ func TestSort(t *testing.T) {
 	}
 }
 
+// TestMapMarksWhatIsRequired shows on the map which service has to be served and
+// has no usable key.
+func TestMapMarksWhatIsRequired(t *testing.T) {
+	t.Parallel()
+	snap := trouble()
+	for i := range snap.Services {
+		snap.Services[i].Required = true
+	}
+	m, _ := monitor(t, 200, 60, snap, nil, noColour)
+	press(m, "2", "m")
+	mustShow(t, m, "mistral (required!)", "PURPOSE")
+	mustNotShow(t, m, "gemini (required!)")
+}
+
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	m, _ := monitor(t, 120, 36, thousands(), nil, noColour)

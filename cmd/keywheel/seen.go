@@ -27,6 +27,7 @@ func (f *flags) seen(ctx context.Context, cfg *config.Config) (seen checkup.Seen
 	if client != nil {
 		return checkup.Seen{From: "the running keywheel on " + client.Socket(), Snapshot: s, Running: true}, nil
 	}
+	from := "the config alone: no keywheel has run on it"
 	_, port, _ := net.SplitHostPort(cfg.Listen)
 	if path, err := node.JournalPath(cfg, os.LookupEnv, port); err == nil {
 		r, err := journal.OpenReadOnly(path)
@@ -38,11 +39,12 @@ func (f *flags) seen(ctx context.Context, cfg *config.Config) (seen checkup.Seen
 			}
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			from = "the config alone: its journal cannot be read"
 			fmt.Fprintln(os.Stderr, "keywheel: without the journal:", err)
 		}
 	}
 	s, err = node.Look(cfg)
-	return checkup.Seen{From: "the config alone: no keywheel has run on it", Snapshot: s, Untried: true}, err
+	return checkup.Seen{From: from, Snapshot: s, Untried: true}, err
 }
 
 // runningOn is the keywheel that runs on a configuration; nil is none.

@@ -232,7 +232,7 @@ func (l *look) adviseAccounts() (list []string) {
 				len(keys), provider, l.account(keys[0])))
 		}
 	}
-	if len(unknown) > 0 {
+	if len(unknown) > 0 && l.cfg.Path != "" { // variables cannot tell
 		list = append(list, fmt.Sprintf("whose are they? %s: `account = \"...\"` in the config tells which keys share limits", some(unknown)))
 	}
 	return list

@@ -55,7 +55,7 @@ func TestStrategies(t *testing.T) {
 		{"a b c", "ui=a video:video=a", Shared, Separate, "ui=a video=b =c"},
 		{"a b c:video", "ui=a video:video=a", Shared, Separate, "ui=a video=c =b"},
 		{"a b c", "ui=a video=a,b code=c", Mixed, Separate, "ui=a video=b code=c"},
-		{"a b c d", "ui=a v=b i=c c=d", Separate, Hybrid, "ui=a v=b i=c c=d"},
+		{"a b c d", "ui=a v=b i=c c=d", Separate, Hybrid, ""},
 		{"a b:video c:image d:code", "ui=a v:video=b i:image=c c:code=d", Hybrid, Hybrid, ""}, // large
 		{"a b:video", "ui=a v:video=b c=a", Hybrid, Shared, ""},
 		{"a b c d", "a=a b=a c=a d=a", Shared, Hybrid, "a=a b=b c=c d=d"},

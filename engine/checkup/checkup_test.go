@@ -21,7 +21,7 @@ var now = time.Date(2027, 3, 1, 3, 0, 0, 0, time.UTC)
 // The values that no report may show.
 var secrets = map[string]string{"KEY_A": "sk-not-a-key-aaaaaaaaaaaa", "KEY_B": "sk-not-a-key-bbbbbbbbbbbb", "KEY_C": "sk-not-a-key-cccccccccccc",
 	"KEY_D": "sk-not-a-key-dddddddddddd", "CLAUDE": "sk-ant-not-a-key-eeeeeeee", "LIST": "sk-not-a-key-f,sk-not-a-key-g", "YOURS": "your_api_key", "QUOTED": `"sk-not-a-key-hhhhhhhh"`,
-	"BLANK": "sk-not-a-key iiiiiiii"}
+	"BLANK": "sk-not-a-key iiiiiiii", "BEARER": "Bearer sk-not-a-key-jjjjjjjj"}
 
 // a case is a config, and what is known beside it.
 type scene struct {
@@ -144,6 +144,7 @@ func TestQuestionsOfAKey(t *testing.T) {
 		{"placeholder", `secret = "env:YOURS"`, nil, "secret", Act, "holds a placeholder, not a key", ""},
 		{"quotes", `secret = "env:QUOTED"`, nil, "secret", Act, "holds quotes around the key", ""},
 		{"white space", `secret = "env:BLANK"`, nil, "secret", Act, "holds a blank", ""},
+		{"with the word before it", `secret = "env:BEARER"`, nil, "secret", Act, "begins with the word Bearer", ""},
 		{"another provider's", `secret = "env:CLAUDE"`, nil, "shape", Act, "looks like a key of anthropic, and goes to aimlapi", "that of aimlapi"},
 		{"several", `secret = "env:LIST"`, nil, "shape", Act, "holds several keys", ""},
 		{"odd and proven", `secret = "env:CLAUDE"`, func(_ *scene, k *engine.KeyStatus) { k.Verdicts.OK = 1 }, "shape", OK, "", ""},
@@ -190,6 +191,13 @@ func TestQuestionsOfAKey(t *testing.T) {
 		{"rejected", "", func(s *scene, _ *engine.KeyStatus) {
 			s.Told = map[string]Told{"a": {Call: "GET /v2/billing", Verdict: engine.Verdict{Kind: engine.InvalidKey, Evidence: engine.Evidence{Status: 401, Message: "Unauthorized"}}}}
 		}, "test", Act, "the provider rejects it: 401 Unauthorized (GET /v2/billing, free)", "keywheel replace a"},
+		{"a part of it is repeated", "", func(s *scene, _ *engine.KeyStatus) {
+			s.Told = map[string]Told{"a": {Call: "GET /models", Verdict: engine.Verdict{Kind: engine.InvalidKey, Evidence: engine.Evidence{Status: 401, Message: "Incorrect API key: sk-**aaaa, ends in -aaaaaa."}}}}
+		}, "test", Act, "the provider rejects it: 401 Incorrect API key: **** ends in **** (GET /models, free)", ""},
+		{"still rejected", "", func(s *scene, k *engine.KeyStatus) {
+			k.State = engine.Revoked
+			s.Told = map[string]Told{"a": {Call: "GET /models", Verdict: engine.Verdict{Kind: engine.InvalidKey}}}
+		}, "test", OK, "asked again, the same (GET /models, free)", ""},
 		{"mended", "", func(s *scene, k *engine.KeyStatus) {
 			k.State = engine.Revoked
 			s.Told = map[string]Told{"a": {Call: "GET /v2/billing"}}
@@ -197,6 +205,9 @@ func TestQuestionsOfAKey(t *testing.T) {
 		{"restricted", "", func(s *scene, _ *engine.KeyStatus) {
 			s.Told = map[string]Told{"a": {Call: "GET /models", Verdict: engine.Verdict{Kind: engine.PermissionDenied}}}
 		}, "test", Note, "may not make the test call", ""},
+		{"management key", "", func(s *scene, _ *engine.KeyStatus) {
+			s.Told = map[string]Told{"a": {Call: "GET /v2/billing", Verdict: engine.Verdict{Kind: engine.PermissionDenied, Evidence: engine.Evidence{Status: 403, Message: "Management keys cannot be used for inference. Use a management key here"}}}}
+		}, "test", Act, "is a management key, which asks no model", "an API key of aimlapi"},
 		{"unreachable", "", func(s *scene, _ *engine.KeyStatus) {
 			s.Told = map[string]Told{"a": {Call: "GET /models", Verdict: engine.Verdict{Kind: engine.UpstreamFault, Evidence: engine.Evidence{Message: "no connection"}}}}
 		}, "test", Note, "did not settle it, upstream fault: no connection", ""},

@@ -120,7 +120,7 @@ func (l *look) state(k *engine.Key, st *engine.KeyStatus) Finding {
 	if st.Reason != "" {
 		f.Text += ": " + st.Reason
 	}
-	if e := evidence(st); e != "" {
+	if e := evidence(k, st); e != "" {
 		f.Text += " (" + e + ")"
 	}
 	f.Text += l.until(st.Until)
@@ -134,14 +134,45 @@ func (l *look) state(k *engine.Key, st *engine.KeyStatus) Finding {
 }
 
 // evidence is what the provider answered where it put the key in its state.
-func evidence(st *engine.KeyStatus) string {
+func evidence(k *engine.Key, st *engine.KeyStatus) string {
 	for _, h := range st.Holds {
 		if h.State == st.State && h.Model == "" && h.Evidence.Status != 0 {
-			return strings.TrimSpace(fmt.Sprintf("%d %s", h.Evidence.Status, h.Evidence.Message))
+			return words(k, h.Evidence)
 		}
 	}
 	return ""
 }
+
+// words are what the provider said, without what it repeats of the key:
+// "Incorrect API key provided: sk-****9f2a".
+func words(k *engine.Key, e engine.Evidence) string {
+	text, whole := "", k.Secret.Reveal()
+	for word := range strings.FieldsSeq(e.Message) {
+		if strings.Contains(word, "**") || shares(word, whole) {
+			word = "****"
+		}
+		text += " " + word
+	}
+	if e.Status != 0 {
+		text = fmt.Sprint(e.Status) + text
+	}
+	return strings.TrimSpace(text)
+}
+
+// shares reports whether some part of a secret, long enough to be no accident, is
+// in a text.
+func shares(text, secret string) bool {
+	const long = 6
+	for i := 0; i+long <= len(text); i++ {
+		if strings.Contains(secret, text[i:i+long]) {
+			return true
+		}
+	}
+	return false
+}
+
+// heldAs is the state that a key is in after such an answer.
+var heldAs = map[engine.Kind]engine.State{engine.InvalidKey: engine.Revoked, engine.QuotaExhausted: engine.Exhausted, engine.RateLimited: engine.Cooling}
 
 // tested asks what the provider just said of it.
 func (l *look) tested(k *engine.Key, st *engine.KeyStatus) Finding {
@@ -149,14 +180,12 @@ func (l *look) tested(k *engine.Key, st *engine.KeyStatus) Finding {
 	if !asked {
 		return Finding{}
 	}
-	said := strings.TrimSpace(t.Verdict.Evidence.Message)
-	if t.Verdict.Evidence.Status != 0 {
-		said = strings.TrimSpace(fmt.Sprintf("%d %s", t.Verdict.Evidence.Status, said))
-	}
+	said := words(k, t.Verdict.Evidence)
 	if said != "" {
 		said = ": " + said
 	}
 	call := fmt.Sprintf(" (%s, free)", t.Call)
+	held, holds := heldAs[t.Verdict.Kind]
 	switch {
 	case t.Call == "":
 		return Finding{Text: "not tested, " + k.Provider + " has no free call for that"}
@@ -165,10 +194,14 @@ func (l *look) tested(k *engine.Key, st *engine.KeyStatus) Finding {
 			return Finding{Mark: Act, Text: "accepted now" + call + ", and still held as " + st.State.String(), Do: fmt.Sprintf("`keywheel reset %s`", k.Name)}
 		}
 		return Finding{Text: "accepted" + call}
+	case holds && st != nil && st.State == held:
+		return Finding{Text: "asked again, the same" + call}
 	case t.Verdict.Kind == engine.InvalidKey:
 		return Finding{Mark: Act, Text: "the provider rejects it" + said + call, Do: fmt.Sprintf("make a new key there, then `keywheel replace %s`", k.Name)}
 	case t.Verdict.Kind == engine.QuotaExhausted:
 		return Finding{Mark: Act, Text: "out of quota" + said + call, Do: "pay, or raise its limit at the provider"}
+	case t.Verdict.Kind == engine.PermissionDenied && strings.Contains(strings.ToLower(said), "management key"):
+		return Finding{Mark: Act, Text: "is a management key, which asks no model" + said + call, Do: "put an API key of " + k.Provider + " there"}
 	case t.Verdict.Kind == engine.PermissionDenied:
 		return Finding{Mark: Note, Text: "may not make the test call, and may be good for others" + said + call}
 	default:
@@ -284,9 +317,9 @@ func (l *look) siblings(k *engine.Key, _ *engine.KeyStatus) Finding {
 		return Finding{}
 	}
 	var others []string
-	for i := range l.cfg.Engine.Keys {
-		if o := &l.cfg.Engine.Keys[i]; o.Name != k.Name && l.purse(o) == l.purse(k) {
-			others = append(others, o.Name)
+	for _, o := range l.sharers[l.purse(k)] {
+		if o != k.Name {
+			others = append(others, o)
 		}
 	}
 	if len(others) == 0 {

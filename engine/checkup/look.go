@@ -22,9 +22,12 @@ type look struct {
 	// missing where a running keywheel has another config.
 	status map[string]*engine.KeyStatus
 	health map[string]*engine.ServiceStatus
-	// users are the services of each key, purses those of each account.
-	users  map[string][]*engine.Service
-	purses map[purse][]*engine.Service
+	// users are the services of each key, purses those that use each purse, and
+	// sharers the keys.
+	users   map[string][]*engine.Service
+	purses  map[purse][]*engine.Service
+	purseOf map[string]purse // by key
+	sharers map[purse][]string
 	// said are the config's warnings and notes by whom they are about; what a
 	// question has answered is taken out.
 	said map[config.Subject][]remark
@@ -41,7 +44,7 @@ type purse struct{ provider, host, name string }
 
 func newLook(cfg *config.Config, seen Seen) *look {
 	l := &look{cfg: cfg, seen: seen, now: seen.At, keys: map[string]*engine.Key{}, status: map[string]*engine.KeyStatus{}, health: map[string]*engine.ServiceStatus{},
-		users: map[string][]*engine.Service{}, purses: map[purse][]*engine.Service{}, said: map[config.Subject][]remark{}}
+		users: map[string][]*engine.Service{}, purses: map[purse][]*engine.Service{}, purseOf: map[string]purse{}, sharers: map[purse][]string{}, said: map[config.Subject][]remark{}}
 	for i := range seen.Keys {
 		l.status[seen.Keys[i].Name] = &seen.Keys[i]
 	}
@@ -49,7 +52,10 @@ func newLook(cfg *config.Config, seen Seen) *look {
 		l.health[seen.Services[i].Name] = &seen.Services[i]
 	}
 	for i := range cfg.Engine.Keys {
-		l.keys[cfg.Engine.Keys[i].Name] = &cfg.Engine.Keys[i]
+		k := &cfg.Engine.Keys[i]
+		p := l.findPurse(k)
+		l.keys[k.Name], l.purseOf[k.Name] = k, p
+		l.sharers[p] = append(l.sharers[p], k.Name)
 	}
 	for i := range cfg.Engine.Services {
 		s := &cfg.Engine.Services[i]
@@ -135,9 +141,11 @@ func (l *look) account(k *engine.Key) string {
 	return k.Account
 }
 
-// purse is whose limits and money the key uses: its account's; of an unknown one
+func (l *look) purse(k *engine.Key) purse { return l.purseOf[k.Name] }
+
+// findPurse is whose limits and money the key uses: its account's; of an unknown one
 // those of its secret.
-func (l *look) purse(k *engine.Key) purse {
+func (l *look) findPurse(k *engine.Key) purse {
 	switch a := l.account(k); {
 	case a != "":
 		return purse{provider: k.Provider, name: "account " + a}

@@ -96,10 +96,13 @@ func (l *look) groups() []*group {
 func (l *look) strategies() []Strategy {
 	list := []Strategy{}
 	for _, g := range l.groups() {
+		if !slices.ContainsFunc(g.services, func(s *engine.Service) bool { return len(s.Models) == 0 }) {
+			continue // the models of one program, which may as well share
+		}
 		usable := l.usableKeys(g.provider)
 		s := Strategy{Provider: g.provider, Services: len(g.services), Keys: len(usable), InForce: l.inForce(g), Proposal: []Place{}}
 		s.Suits = suits(s.Services, s.Keys)
-		if !s.Fits() && s.Keys > 1 {
+		if !s.Fits() && s.InForce != Separate && s.Keys > 1 {
 			s.Proposal = propose(g.services, usable)
 		}
 		list = append(list, s)

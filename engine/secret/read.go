@@ -144,6 +144,8 @@ func Unfit(text string) string {
 		return "is empty"
 	case Placeholder(text):
 		return "holds a placeholder, not a key"
+	case len(text) > 7 && strings.EqualFold(text[:7], "bearer "):
+		return "begins with the word Bearer, which is no part of the key"
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return "holds a blank or another character that no key has"
 	case len(text) > 1 && (text[0] == '"' || text[0] == '\'') && text[len(text)-1] == text[0]:
