@@ -63,7 +63,7 @@ func TestRead(t *testing.T) {
 		{ref: "env:NOPE", err: "env:NOPE is not set: export it, or write it into the .env beside the config"},
 		{ref: "env:BLANK", err: "env:BLANK is empty: put the real one there"},
 		{ref: "env:SAMPLE", err: "env:SAMPLE holds a placeholder, not a key: put the real one there"},
-		{ref: "env:BEARER", err: "env:BEARER holds a blank or another character that no key has: put the real one there"},
+		{ref: "env:BEARER", err: "env:BEARER begins with the word Bearer, which is no part of the key: put the real one there"},
 		{ref: "env:QUOTED", err: "env:QUOTED holds quotes around the key: put the real one there"},
 		{ref: "env:", err: "env: names nothing: write env:NAME"},
 		{ref: "env:" + fake, err: "env: is followed by what looks like the key itself: write env:NAME"},
