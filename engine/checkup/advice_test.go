@@ -52,6 +52,8 @@ func TestStrategies(t *testing.T) {
 		{"a b:video", "video:video=a ui=a", Shared, Separate, "ui=a video=b"},
 		{"a b c", "ui=a video=b later?=", Separate, Separate, ""},
 		{"a b c", "ui:chat,image,code,video=a video-proxy:video=a image-proxy?:image=", Shared, Separate, "ui=a video-proxy=b image-proxy=c"}, // three active keys
+		{"a b c", "ui=a video=a later?=c", Shared, Separate, "ui=a video=b later=c"},
+		{"a b", "ui=a later?=b", Single, Separate, ""},
 		{"a b c", "ui=a video:video=a", Shared, Separate, "ui=a video=b =c"},
 		{"a b c:video", "ui=a video:video=a", Shared, Separate, "ui=a video=c =b"},
 		{"a b c", "ui=a video=a,b code=c", Mixed, Separate, "ui=a video=b code=c"},

@@ -59,7 +59,7 @@ type Place struct {
 // Fits reports whether what is in force does for so many. Finer than needed is
 // well.
 func (s Strategy) Fits() bool {
-	return s.InForce == s.Suits || s.InForce == Hybrid || s.InForce == Separate && s.Suits == Shared
+	return s.InForce == s.Suits || s.InForce == Single || s.InForce == Hybrid || s.InForce == Separate && s.Suits == Shared
 }
 
 // group is the services that use the keys of one provider.
@@ -135,7 +135,8 @@ func suits(services, keys int) string {
 	}
 }
 
-// inForce is the strategy that the keys of the first tier follow.
+// inForce is the strategy that the keys of the first tier follow, as far as
+// services are served.
 func (l *look) inForce(g *group) string {
 	if len(g.services) < 2 {
 		return Single
@@ -145,7 +146,7 @@ func (l *look) inForce(g *group) string {
 	same, apart, main, dedicated := true, true, false, false
 	for _, s := range g.services {
 		keys := distinct(l.named(s.Keys))
-		if len(keys) == 0 {
+		if s.Planned || len(keys) == 0 {
 			continue
 		}
 		all++
@@ -160,7 +161,7 @@ func (l *look) inForce(g *group) string {
 	}
 	switch {
 	case all < 2:
-		return Shared // the others have none yet
+		return Single // the others are still to come
 	case same:
 		return Shared
 	case main && dedicated:
