@@ -167,6 +167,12 @@ func TestQuestionsOfAKey(t *testing.T) {
 		{"not permitted for a model", "", func(_ *scene, k *engine.KeyStatus) {
 			k.Holds = hold(engine.PermissionDenied, "veo-3", engine.Active, 403, "")
 		}, "scopes", Note, "not permitted for veo-3", ""},
+		{"not permitted, as the provider tells", "", func(s *scene, _ *engine.KeyStatus) {
+			s.Told = map[string]Told{"a": {Call: "GET /v2/billing", Permits: []string{"chat", "code"}}}
+		}, "scopes", Act, "the provider permits it chat, code, and ui needs video", "give it that permission"},
+		{"permitted for what it is used for", `scopes = ["chat"]`, func(s *scene, _ *engine.KeyStatus) {
+			s.Told = map[string]Told{"a": {Call: "GET /v2/billing", Permits: []string{"chat", "code"}}}
+		}, "scopes", OK, "for chat", ""},
 		{"little left", "limits = { rpm = 60 }", func(_ *scene, k *engine.KeyStatus) { k.Limits[0].Remaining = 3 }, "quota", Note, "3 of 60 requests per 1m left", ""},
 		{"money left", "", func(_ *scene, k *engine.KeyStatus) {
 			left := 12.4
@@ -235,7 +241,7 @@ func TestQuestionsOfAKey(t *testing.T) {
 			if f.Mark != OK && !strings.Contains(text, f.Text) {
 				t.Errorf("%q is not in\n%s", f.Text, text)
 			}
-			if f.Mark == OK && k.Mark != Act && strings.Contains(text, "key a") {
+			if f.Mark == OK && k.Mark != Act && strings.Contains(r.sum(), ": key a") {
 				t.Errorf("it needs nobody:\n%s", text)
 			}
 		})

@@ -222,7 +222,14 @@ func (l *look) scopes(k *engine.Key, st *engine.KeyStatus) Finding {
 			}
 		}
 	}
+	permits := l.seen.Told[k.Name].Permits
 	for _, s := range l.users[k.Name] {
+		for _, need := range s.Needs {
+			if permits != nil && may(k, need) && !slices.Contains(permits, need) {
+				return Finding{Mark: Act, Text: fmt.Sprintf("the provider permits it %s, and %s needs %s", strings.Join(permits, ", "), s.Name, need),
+					Do: "give it that permission at the provider, or write the scopes that it has into the config", At: k.Source}
+			}
+		}
 		if len(s.Needs) > 0 && !slices.ContainsFunc(s.Needs, func(need string) bool { return may(k, need) }) {
 			return Finding{Mark: Act, Text: fmt.Sprintf("is for %s only, and %s needs %s", strings.Join(k.Scopes, ", "), s.Name, strings.Join(s.Needs, ", ")),
 				Do: "add what it needs to scopes, if the key may do it, or take the key out of the service", At: k.Source}

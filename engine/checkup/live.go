@@ -19,6 +19,9 @@ type Told struct {
 	Verdict engine.Verdict
 	// Funds is what money is left; nil is unknown.
 	Funds *provider.Funds
+	// Permits is what the provider lets the key be used for; nil is unknown, or
+	// everything.
+	Permits []string
 }
 
 func (t Told) accepted() bool { return t.Call != "" && t.Verdict.Kind == engine.OK }
@@ -30,7 +33,8 @@ const (
 )
 
 // Ask makes the providers' free calls with every key that can be read: the one
-// that tests it, and the one that tells what money is left.
+// that tests it, and those that tell what money is left and what it may be used
+// for.
 func Ask(ctx context.Context, cfg *config.Config) (map[string]Told, error) {
 	e, err := engine.New(cfg.Engine)
 	if err != nil {
@@ -72,6 +76,7 @@ func ask(ctx context.Context, p *proxy.Proxy, k *engine.Key) (t Told) {
 	if f, ok := p.Balance(ctx, k.Name); ok {
 		t.Funds = &f
 	}
+	t.Permits, _ = p.Permits(ctx, k.Name)
 	return t
 }
 

@@ -17,6 +17,7 @@ var aimlapi = Provider{
 	Balance: &Balance{Path: "/v2/billing", Read: func(body gjson.Result) (Funds, bool) {
 		return left(body.Get("current_balance"), body.Get("currency").String())
 	}},
+	Permits: &Permits{Path: "/v1/key", Read: aimlPermits},
 	wordRules: compile([]rule{
 		{words: "under maintenance", on: []int{4, 5}, finding: modelBusy.because("the model is under maintenance, for every key")},
 		{words: "free-tier limit|free tier limit|reached the limit of&per hour", on: []int{403, 429}, finding: finding{kind: engine.RateLimited, blame: theAccount, limit: "requests_per_hour", why: "the free tier's limit is reached"}},

@@ -55,6 +55,9 @@ type Provider struct {
 	TestHeader map[string]string
 	// Balance is the call that tells what money is left; nil if there is none.
 	Balance *Balance
+	// Permits is the call that tells what a key may be used for; nil if there is
+	// none.
+	Permits *Permits
 	// AsksUsage says that a stream carries its usage only when the request asks
 	// for it with OpenAI's stream_options.include_usage.
 	AsksUsage bool

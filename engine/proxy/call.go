@@ -45,28 +45,47 @@ func (p *Proxy) Test(ctx context.Context, k *engine.Key) (engine.Verdict, bool) 
 // there is no such key or call, or no answer that tells: that is nobody's
 // fault, and says nothing of the key.
 func (p *Proxy) Balance(ctx context.Context, key string) (provider.Funds, bool) {
+	pr, _, text := p.ask(ctx, key, (*provider.Provider).AskBalance)
+	if text == nil {
+		return provider.Funds{}, false
+	}
+	return pr.ReadBalance(text)
+}
+
+// Permits asks the key's provider what the key may be used for; false as with
+// [Proxy.Balance], and where it may be used for anything.
+func (p *Proxy) Permits(ctx context.Context, key string) (scopes []string, ok bool) {
+	pr, k, text := p.ask(ctx, key, (*provider.Provider).AskPermits)
+	if text == nil {
+		return nil, false
+	}
+	return pr.ReadPermits(text, k)
+}
+
+// ask makes a call of the provider's and gives the answer's body; nil is none.
+func (p *Proxy) ask(ctx context.Context, key string, request func(*provider.Provider, *engine.Key) (*http.Request, error)) (*provider.Provider, *engine.Key, []byte) {
 	k, ok := p.own(key)
 	if !ok {
-		return provider.Funds{}, false
+		return nil, nil, nil
 	}
 	t, err := targetOf(k)
 	if err != nil {
-		return provider.Funds{}, false
+		return nil, nil, nil
 	}
-	req, err := t.provider.AskBalance(k)
+	req, err := request(t.provider, k)
 	if err != nil || req == nil {
-		return provider.Funds{}, false
+		return nil, nil, nil
 	}
 	res, err := p.table.Load().sender.transport(k).RoundTrip(req.WithContext(ctx))
 	if err != nil {
-		return provider.Funds{}, false
+		return nil, nil, nil
 	}
 	defer res.Body.Close()
 	text := readError(res, k)
 	if res.StatusCode != http.StatusOK {
-		return provider.Funds{}, false
+		return nil, nil, nil
 	}
-	return t.provider.ReadBalance(text)
+	return t.provider, k, text
 }
 
 // own finds a key whose secret is there.
