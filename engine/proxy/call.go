@@ -37,7 +37,8 @@ func (p *Proxy) Test(ctx context.Context, k *engine.Key) (engine.Verdict, bool) 
 		return provider.Lost(req.Method, req.URL.Path, lostWords(err)), true
 	}
 	defer res.Body.Close()
-	text := readError(res, k)
+	t.redactor.header(res.Header)
+	text := readError(res, t.redactor)
 	return t.provider.Judge(provider.Answer{Method: req.Method, Path: req.URL.Path, Status: res.StatusCode, Header: res.Header, Body: text}), true
 }
 
@@ -62,7 +63,7 @@ func (p *Proxy) Balance(ctx context.Context, key string) (provider.Funds, bool) 
 		return provider.Funds{}, false
 	}
 	defer res.Body.Close()
-	text := readError(res, k)
+	text := readError(res, t.redactor)
 	if res.StatusCode != http.StatusOK {
 		return provider.Funds{}, false
 	}
