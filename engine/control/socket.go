@@ -71,6 +71,16 @@ func ours(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	// In a shared directory a stranger may have made it before us.
+	for _, stat := range []func(string) (os.FileInfo, error){os.Lstat, os.Stat} {
+		info, err := stat(dir)
+		if err != nil {
+			return err
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
+			return fmt.Errorf("%s is another user's: remove it, or name another place with --socket or KEYWHEEL_SOCKET", dir)
+		}
+	}
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm()&0o077 == 0 {
 		return err
@@ -152,8 +162,12 @@ func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
+	// What is not sticky there anybody may replace.
+	if info, err := os.Stat(dir); err == nil && info.Mode()&0o002 != 0 && info.Mode()&os.ModeSticky == 0 {
+		return nil, fmt.Errorf("control socket: others on this machine may write %s, and put theirs in its place: chmod o-w %s, or name another place with --socket", dir, dir)
+	}
 	// Two that start at once must not take each other's socket for stale.
-	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}

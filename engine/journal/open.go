@@ -107,8 +107,8 @@ func (j *Journal) open(ctx context.Context, path string) error {
 	return err
 }
 
-// writable makes sure that the journal's directory is there and that both may
-// be written.
+// writable makes sure that the journal's directory is there, that both may be
+// written, and the directory not by everybody.
 func writable(path string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -116,6 +116,9 @@ func writable(path string) error {
 			return &ReadOnlyError{path, "its directory"}
 		}
 		return explain(path, err)
+	}
+	if info, err := os.Stat(dir); err == nil && info.Mode()&0o002 != 0 { // SQLite would read a log that they put there
+		return fmt.Errorf("journal %s: others on this machine may write its directory, and so what it says: chmod o-w %s, or name another journal; %s", path, dir, goOn)
 	}
 	info, err := os.Stat(path)
 	switch {

@@ -374,3 +374,25 @@ func fileSize(t testing.TB, p string) int64 {
 	}
 	return info.Size()
 }
+
+// Whoever may write the directory could put a log beside the journal that
+// SQLite reads into it.
+func TestADirectoryThatAnybodyMayWrite(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []os.FileMode{0o777, 0o777 | os.ModeSticky, 0o702} {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		j, err := Open(filepath.Join(dir, "kw.db"), Options{})
+		if err == nil {
+			_ = j.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "chmod o-w "+dir) || !strings.Contains(err.Error(), "--no-journal") {
+			t.Errorf("%v: %v", mode, err)
+		}
+		if list, _ := os.ReadDir(dir); len(list) > 0 {
+			t.Errorf("%v: it left %v", mode, list)
+		}
+	}
+}

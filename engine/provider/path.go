@@ -133,6 +133,8 @@ func (p *Provider) Allows(method, base, path string) bool {
 	sent, _ := cutSegment(liberal(p.Target(base, path)), strings.TrimSuffix(liberal(base), "/"))
 	first := true // of what follows the base and versions
 	for seg := range strings.SplitSeq(strings.TrimPrefix(sent, "/"), "/") {
+		seg, _, _ = strings.Cut(seg, ";")
+		seg = strings.TrimRight(seg, ". ")
 		if first && slices.Contains(managed, seg) {
 			return false
 		}
@@ -141,11 +143,15 @@ func (p *Provider) Allows(method, base, path string) bool {
 	return true
 }
 
+// Unescapings is how often a path's escapes are undone to see where it leads.
+// The proxy lets none in that has more within each other.
+const Unescapings = 4
+
 // liberal is a path as the most liberal server reads it: percent-decoded as often
 // as that changes it, every kind of slash one slash, doubled slashes one, in
 // lower case. It is to decide by, not to send.
 func liberal(path string) string {
-	for range 3 {
+	for range Unescapings {
 		if strings.IndexByte(path, '%') < 0 {
 			break
 		}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"keywheel/engine/provider"
 )
@@ -95,24 +96,48 @@ func isWebSocket(r *http.Request) bool {
 	return r.Header["Upgrade"] != nil && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-// dotted reports whether a path has a segment that moves up or stays, for
-// whatever server reads it.
-func dotted(path string) bool {
-	if strings.IndexByte(path, '%') >= 0 { // was encoded twice
-		if again, err := url.PathUnescape(path); err == nil {
-			path = again
+// misleading reports whether a path may lead somewhere else than it seems to,
+// for whatever server reads it: by a segment that moves up or stays, however
+// often encoded and whatever parameters it has ("..;x=1"), by control characters,
+// or by what is no UTF-8.
+func misleading(path string) bool {
+	for depth := 0; strings.IndexByte(path, '%') >= 0; depth++ {
+		again, err := url.PathUnescape(path)
+		if err != nil {
+			break
 		}
+		if path = again; depth == provider.Unescapings {
+			return true
+		}
+	}
+	if !utf8.ValidString(path) || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return true
 	}
 	path = strings.ReplaceAll(path, `\`, "/")
 	if !strings.Contains(path, "/.") {
 		return false
 	}
 	for seg := range strings.SplitSeq(path, "/") {
-		if seg == "." || seg == ".." {
+		if seg, _, _ = strings.Cut(seg, ";"); seg == "." || seg == ".." {
 			return true
 		}
 	}
 	return false
+}
+
+// steers reports whether a header of the client's would have the upstream take
+// the request for another than the door has let in: with another method or path,
+// or from elsewhere.
+func steers(name string) bool {
+	if name[0] != 'X' && name[0] != 'F' {
+		return false
+	}
+	switch name {
+	case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host", "X-Real-Ip", "Forwarded":
+		return true
+	default:
+		return strings.HasPrefix(name, "X-Forwarded-")
+	}
 }
 
 // hideToken takes a token out of a path that bears one.

@@ -37,7 +37,8 @@ func (p *Proxy) Test(ctx context.Context, k *engine.Key) (engine.Verdict, bool) 
 		return provider.Lost(req.Method, req.URL.Path, lostWords(err)), true
 	}
 	defer res.Body.Close()
-	text := readError(res, k)
+	t.redactor.header(res.Header)
+	text := readError(res, t.redactor)
 	return t.provider.Judge(provider.Answer{Method: req.Method, Path: req.URL.Path, Status: res.StatusCode, Header: res.Header, Body: text}), true
 }
 
@@ -81,7 +82,7 @@ func (p *Proxy) ask(ctx context.Context, key string, request func(*provider.Prov
 		return nil, nil, nil
 	}
 	defer res.Body.Close()
-	text := readError(res, k)
+	text := readError(res, t.redactor)
 	if res.StatusCode != http.StatusOK {
 		return nil, nil, nil
 	}

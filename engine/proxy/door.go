@@ -151,8 +151,8 @@ func (p *Proxy) enter(v *visit) *refusal {
 		p.healthz(v.w)
 		return nil
 	}
-	if dotted(r.URL.Path) {
-		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "keywheel_bad_path", message: "the path has a . or .. segment", final: true}
+	if misleading(r.URL.Path) {
+		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "keywheel_bad_path", message: "the path has a . or .. segment, or characters that no path has", final: true}
 	}
 	if rest, ok := strings.CutPrefix(path, "/t/"); ok {
 		v.pathTok, path, _ = strings.Cut(rest, "/")
@@ -283,7 +283,9 @@ func (p *Proxy) pass(v *visit) {
 	o := &outgoing{unkept: v.top.unkept, method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), extra: s.Headers, body: v.body,
 		arrived: p.started.Add(v.at), added: s.added}
 	for name, values := range r.Header {
-		o.header[name] = values
+		if !steers(name) {
+			o.header[name] = values
+		}
 	}
 	if isWebSocket(r) {
 		p.upgrade(v, er, o)

@@ -38,6 +38,9 @@ type answerBody struct {
 	failed  error
 	price   func(*provider.Usage)
 	learn   *learner // reads what was made as it passes; nil where nothing was
+	// answer is whose body it is, redactor what its trailer passes.
+	answer   *http.Response
+	redactor *redactor
 	// end ends the request that outlives its client; nil of one that does not.
 	end    context.CancelFunc
 	err    error // how the client's reading ended; nil while it has not
@@ -70,6 +73,7 @@ func (a *answerBody) Read(p []byte) (n int, err error) {
 	}
 	if err != nil {
 		a.err = err
+		a.redactor.header(a.answer.Trailer)
 	}
 	return n, err
 }
@@ -120,7 +124,7 @@ func (a *answerBody) Close() (err error) {
 		cut := a.err
 		switch {
 		case inStream != nil:
-			cut = errors.New(redactWords(inStream.Error(), a.lease.Key()))
+			cut = errors.New(a.redactor.words(inStream.Error()))
 		case cut == io.EOF, ended:
 			cut = nil
 		case a.silent.Load():

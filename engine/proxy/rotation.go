@@ -156,6 +156,7 @@ type sender struct {
 type target struct {
 	url      *url.URL
 	provider *provider.Provider
+	redactor *redactor
 }
 
 func (s *sender) target(k *engine.Key) (*target, error) {
@@ -178,7 +179,7 @@ func targetOf(k *engine.Key) (*target, error) {
 	if !ok {
 		p, _ = provider.Lookup("generic")
 	}
-	return &target{u, p}, nil
+	return &target{u, p, newRedactor(k)}, nil
 }
 
 // TooLargeError says that a key was rejected and the request's body was too
@@ -240,20 +241,23 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 	if err != nil {
 		return s.lost(ctx, r, lease, err)
 	}
-	redactHeader(res.Header, key)
-	a := &answerBody{ReadCloser: res.Body, lease: lease, parent: ctx, idle: s.timeouts.Idle, end: o.end}
+	t.redactor.header(res.Header)
+	a := &answerBody{ReadCloser: res.Body, lease: lease, parent: ctx, idle: s.timeouts.Idle, end: o.end, answer: res, redactor: t.redactor}
 	answer := provider.Answer{Method: o.method, Path: r.Path, Model: r.Model, Status: res.StatusCode, Header: res.Header}
 	v := engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: res.StatusCode}}
 	switch {
 	case res.StatusCode >= 400:
-		answer.Body, answer.Whole = readError(res, key), true
+		answer.Body, answer.Whole = readError(res, t.redactor), true
 		a.ReadCloser = res.Body
 		v = t.provider.Judge(answer)
 	case res.StatusCode >= 200 && res.StatusCode < 300 && o.method != http.MethodHead:
 		a.form = formOf(res.Header)
 		if v = a.open(t.provider, answer, res); v.Kind != engine.OK {
-			v.Evidence.Message = redactWords(v.Evidence.Message, key)
+			v.Evidence.Message, v.Evidence.Code, v.Model = t.redactor.words(v.Evidence.Message), t.redactor.words(v.Evidence.Code), t.redactor.words(v.Model)
 		}
+	case res.StatusCode >= 300 && res.StatusCode != http.StatusNotModified:
+		readError(res, t.redactor)
+		a.ReadCloser = res.Body
 	}
 	var told [8]quota.Told
 	v.Account = t.provider.AccountOf(res.Header)
@@ -398,20 +402,20 @@ var noUserAgent = []string{""}
 // head, and the next key waits.
 const errorTime = time.Second
 
-// readError reads the start of an error's body, decodes it, and takes the key
-// out of it, so that it can be judged and shown. What is longer, or late, is
-// cut.
-func readError(res *http.Response, k *engine.Key) []byte {
+// readError reads the start of a body that is none of a success, decodes it, and
+// takes the key out of it, so that it can be judged and shown. What is longer, or
+// late, is cut.
+func readError(res *http.Response, r *redactor) []byte {
 	body := res.Body
 	late := time.AfterFunc(errorTime, func() { _ = body.Close() })
 	raw, err := io.ReadAll(io.LimitReader(body, maxErrorBody))
 	late.Stop()
 	_ = body.Close()
-	text, decoded, whole := decode(raw, res.Header.Get("Content-Encoding"))
+	text, decoded, whole := decode(raw, strings.Join(res.Header["Content-Encoding"], ","))
 	if decoded {
 		delete(res.Header, "Content-Encoding")
 	}
-	text = redact(text, k, err != nil || !whole || len(raw) == maxErrorBody)
+	text = r.text(text, err != nil || !whole || len(raw) == maxErrorBody)
 	shown := text
 	if err != nil && len(text) == 0 {
 		shown = []byte(`{"error":{"message":"the provider's error could not be read","type":"upstream_error"}}`)
