@@ -90,6 +90,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	o := &outgoing{method: req.Method, path: path, query: provider.StripQuery(req.URL.RawQuery), header: req.Header.Clone(), body: kept, trailer: req.Trailer}
 	r := &engine.Request{ID: requestID(), Service: t.Service, Method: req.Method, Path: path}
 	r.Scope, r.Repeatable = provider.Describe(req.Method, path)
+	if need := t.Engine.Need(t.Service); need != "" {
+		r.Scope = provider.Label(r.Scope, need)
+	}
 	says := topOf(path, kept)
 	r.Model, o.unkept = says.model, says.unkept
 	if p, ok := provider.Lookup(t.Engine.Kind(t.Service)); ok {
