@@ -252,6 +252,8 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		answer.Body, answer.Whole = readError(res, key), true
 		a.ReadCloser = res.Body
 		v = t.provider.Judge(answer)
+	case res.StatusCode == http.StatusNotModified:
+		v.Free = t.provider.FreeUnchanged
 	case res.StatusCode >= 200 && res.StatusCode < 300 && o.method != http.MethodHead:
 		a.form = formOf(res.Header)
 		if v = a.open(t.provider, answer, res); v.Kind != engine.OK {
