@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,12 +28,9 @@ type libreChat struct {
 
 var errLibreChat = errors.New("LibreChat shows an error")
 
-// models is the list it fetches with every start of a page: it gives up after
-// five seconds and shows its defaults.
+// models is the list it fetches with every start of a page.
 func (c libreChat) models(user string) (list []string, err error) {
-	ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+c.Addr()+"/librechat-ui/v1/models?user="+user, nil)
+	req, err := http.NewRequestWithContext(c.t.Context(), "GET", "http://"+c.Addr()+"/librechat-ui/v1/models?user="+user, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -218,8 +214,12 @@ func TestLibreChatWithoutKeys(t *testing.T) {
 		t.Errorf("%v after %d attempts, told to come back after %v", err, attempts, told)
 	}
 	disable(20)
-	if _, err := c.models("u"); !errors.Is(err, errLibreChat) { // not a timeout: it was told at once
+	// It gives up on models after five seconds: it is told at once.
+	if _, err := c.models("u"); !errors.Is(err, errLibreChat) {
 		t.Errorf("models: %v", err)
+	}
+	if all := c.Requests(0); all[len(all)-1].Path != "/v1/models" || all[len(all)-1].WaitedMS != 0 {
+		t.Errorf("the last request: %+v", all[len(all)-1])
 	}
 	disable(0)
 	if _, attempts, err := c.post("/chat/completions", chat, "u", "c"); !errors.Is(err, errLibreChat) || attempts != 1 || !strings.Contains(err.Error(), "insufficient_quota") || !strings.Contains(err.Error(), "main-2") {
