@@ -114,7 +114,7 @@ func (s *service) can(now time.Time) []ScopeStatus {
 		s.all(func(m *member) {
 			k := m.key
 			state, _ := k.state(now)
-			if state == Active && !k.draining && (len(k.Scopes) == 0 || slices.Contains(k.Scopes, scope)) && k.cred.partHold("", scope, now) == nil {
+			if state == Active && !k.draining && k.isFor(scope) && k.cred.partHold("", scope, now) == nil {
 				st.Usable++
 			}
 		})

@@ -23,6 +23,11 @@ type Binding struct {
 	Key      string    `json:"key"`
 	Account  string    `json:"account,omitempty"`
 	At       time.Time `json:"at"`
+	// Model is what it was made with, as far as that is known.
+	Model string `json:"model,omitempty"`
+	// Open is set while what making it cost has not been told: that is counted
+	// when somebody looks at it.
+	Open bool `json:"open,omitempty"`
 	// Gone is set where it was deleted upstream: whatever was known of the id is
 	// to be forgotten.
 	Gone bool `json:"gone,omitempty"`
@@ -128,12 +133,26 @@ func (e *Engine) Kind(service string) (kind string) {
 	return kind
 }
 
+// Need is the one thing that a service needs its keys for, "" where it says
+// nothing or several.
+func (e *Engine) Need(service string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.svcBy[service]; s != nil && len(s.Needs) == 1 {
+		return s.Needs[0]
+	}
+	return ""
+}
+
 // Bind notes that these belong to the lease's key, and to its account: from now
 // on requests that name one go there.
 func (l *Lease) Bind(ids ...string) {
 	l.e.mu.Lock()
 	defer l.e.mu.Unlock()
-	l.e.bind(l.key, ids, time.Now())
+	l.e.bind(l.key, l.req, ids, time.Now())
+	if makes := l.req.Method == http.MethodPost || l.req.Method == http.MethodPut; makes {
+		l.made = append(l.made, ids...)
+	}
 }
 
 // Forget notes that these are gone upstream.
@@ -147,10 +166,13 @@ func (l *Lease) Forget(ids ...string) {
 	}
 }
 
-func (e *Engine) bind(k *key, ids []string, now time.Time) {
+// bind notes that these belong to the key that answered the request. What making
+// them costs is told at once or later: an answer that is no creation's is not
+// the first word.
+func (e *Engine) bind(k *key, r *Request, ids []string, now time.Time) {
 	for _, id := range ids {
 		if old := e.bindings.find(k.Provider, id); old == nil || !e.owns(old, k) {
-			e.bindings.add(Binding{ID: id, Provider: k.Provider, Key: k.Name, Account: k.Account, At: now})
+			e.bindings.add(Binding{ID: id, Provider: k.Provider, Key: k.Name, Account: k.Account, At: now, Model: r.Model, Open: r.Method != http.MethodPost || !r.Repeatable})
 		}
 		for _, s := range e.services {
 			delete(e.bindings.unknown, name{s.Name, id})
@@ -321,7 +343,9 @@ func (e *Engine) foreign(r *Request, k *key) string {
 }
 
 // wants reports whether a waiting request could do with the key.
-func (e *Engine) wants(r *Request, k *key) bool { return !r.hasTried(k.cred) && e.foreign(r, k) == "" }
+func (e *Engine) wants(r *Request, k *key) bool {
+	return !r.hasTried(k.cred) && k.isFor(r.Scope) && e.foreign(r, k) == ""
+}
 
 // pin is the service's as far as it concerns the request: what is bound beats it.
 func (r *Request) pin() *pin {
@@ -375,7 +399,7 @@ func (e *Engine) askAnother(l *Lease, v Verdict, now time.Time) bool {
 	r, b := l.req, &l.req.bound
 	if v.Kind == OK {
 		if read := r.Method == http.MethodGet || r.Method == http.MethodHead; b.to == nil && (b.told || read && !r.Guessed) {
-			e.bind(l.key, r.Bound, now)
+			e.bind(l.key, r, r.Bound, now)
 		}
 		return false
 	}

@@ -23,7 +23,7 @@ func made(t testing.TB, e *Engine, key string, ids ...string) {
 	t.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.bind(e.keyBy[key], ids, time.Now())
+	e.bind(e.keyBy[key], &Request{Method: "POST"}, ids, time.Now())
 }
 
 // get is a request that reads what has these ids, post one that uses them.

@@ -95,7 +95,8 @@ type Service struct {
 	Required bool
 	// Planned services are on the map and not served.
 	Planned bool
-	// Needs are the scopes it uses; with exactly one, its requests are of it.
+	// Needs are the scopes it uses; with exactly one, its requests are of it where
+	// their paths do not tell another.
 	Needs []string
 	// Keys are used first, Fallback when no key of Keys can serve.
 	Keys     []string

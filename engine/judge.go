@@ -119,21 +119,31 @@ func (l *Lease) judge(v Verdict, now time.Time) (again bool) {
 // It also ends the request. Only the first call counts.
 func (l *Lease) Close(u Usage, err error) {
 	now := time.Now()
-	if kind, first := l.close(u, err, now); first {
+	if kind, j, first := l.close(&u, err, now); first {
 		l.tellUsed(kind, u, now)
+		if j != nil {
+			l.tellJob(j, now)
+		}
 	}
 }
 
-func (l *Lease) close(u Usage, err error, now time.Time) (kind Kind, first bool) {
+// close takes out of u what is told there of a job that is not this request's.
+func (l *Lease) close(u *Usage, err error, now time.Time) (kind Kind, j *job, first bool) {
 	e := l.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if l.over {
-		return l.kind, false
+		return l.kind, nil, false
 	}
 	r, c := l.req, l.cred
+	if l.made != nil {
+		e.toldAtOnce(l, *u)
+	}
+	if j = e.toldOfJob(l, u); j != nil {
+		e.charge(l, j, now)
+	}
 	e.endTrials(l, now)
-	e.release(l, u, now)
+	e.release(l, *u, now)
 	kind = l.kind
 	outcome := ""
 	switch {
@@ -159,8 +169,8 @@ func (l *Lease) close(u Usage, err error, now time.Time) (kind Kind, first bool)
 		outcome = l.outcome(now)
 	}
 	e.end(r, now, kind, outcome)
-	e.traffic.used(u)
-	return kind, true
+	e.traffic.used(*u)
+	return kind, j, true
 }
 
 func (l *Lease) outcome(now time.Time) string {

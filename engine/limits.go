@@ -223,7 +223,7 @@ func (l *Lease) eachBooks(f func([]*book)) {
 // used nothing up, and what the answer tells of its limits is right.
 func (l *Lease) answered(v *Verdict, now time.Time) {
 	r := l.req
-	l.refused = v.Kind == RateLimited || v.Kind == QuotaExhausted
+	l.refused = v.Kind == RateLimited || v.Kind == QuotaExhausted || v.Free
 	l.eachBooks(func(books []*book) {
 		for _, b := range books {
 			if !b.concerns(r) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ func (q *query) refuses(k *key) (why string, until time.Time) {
 	if h := k.cred.partHold(r.Model, r.Scope, q.now); h != nil {
 		return h.why, h.until
 	}
-	if r.Scope != "" && len(k.Scopes) > 0 && !slices.Contains(k.Scopes, r.Scope) {
+	if !k.isFor(r.Scope) {
 		return "is not for this scope", time.Time{}
 	}
 	for _, h := range k.cred.holders() {
@@ -66,6 +67,11 @@ func (q *query) refuses(k *key) (why string, until time.Time) {
 		return "gathers tokens for a larger request that came before", q.moment()
 	}
 	return "", time.Time{}
+}
+
+// isFor reports whether the key may be used for a scope, "" being unknown.
+func (k *key) isFor(scope string) bool {
+	return scope == "" || len(k.Scopes) == 0 || slices.Contains(k.Scopes, scope)
 }
 
 // aMoment is when to look again for what ends with some running request.
@@ -94,6 +100,11 @@ func (e *Engine) refuse(r *Request, now time.Time) *NoKeyError {
 	if r.rotation != nil {
 		e.rotated(r, nil, now)
 	}
+	if none.Scope != "" { // it was the client's mistake
+		e.clientErrors++
+		e.end(r, now, ClientError, noKeyCould)
+		return none
+	}
 	e.end(r, now, QuotaExhausted, noKeyCould)
 	return none
 }
@@ -102,6 +113,13 @@ func (e *Engine) refuse(r *Request, now time.Time) *NoKeyError {
 func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 	s, q := r.svc, e.query(r, now)
 	err := &NoKeyError{Service: s.Name}
+	none, all := r.Scope != "", 0
+	s.all(func(m *member) {
+		none, all = none && !m.key.isFor(r.Scope), all+1
+	})
+	if none && all > 0 {
+		err.Scope = r.Scope
+	}
 	first := time.Time{}
 	if b := q.lacks(s.books); b != nil {
 		why, until := q.full(b)
@@ -115,7 +133,7 @@ func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 			}
 			c := e.candidate(q, m, now)
 			err.Reasons = append(err.Reasons, c)
-			if c.Until != nil && (p == nil || p.key == m.key) {
+			if c.Until != nil && (p == nil || p.key == m.key) && m.key.isFor(r.Scope) {
 				first = earliest(first, *c.Until)
 			}
 		})
@@ -196,6 +214,10 @@ func latest(a, b time.Time) time.Time {
 // candidate says why a member is passed over, or that it can serve.
 func (e *Engine) candidate(q *query, m *member, now time.Time) Candidate {
 	c := Candidate{Key: m.key.Name}
+	if !m.key.isFor(q.r.Scope) {
+		c.Why = fmt.Sprintf("is for %s, not for %s", strings.Join(m.key.Scopes, ", "), q.r.Scope)
+		return c
+	}
 	if h := m.key.disabled; h != nil && !h.over(now) || m.readyAt > q.nano {
 		st, h := m.key.state(now)
 		c.Why = st.String()

@@ -116,6 +116,8 @@ type Lease struct {
 	trials [2]*hold
 	judged bool
 	over   bool
+	// made are the ids of what the answer told was made.
+	made []string
 	// refused is set when the answer says that nothing was used up.
 	refused bool
 	kind    Kind
@@ -136,6 +138,9 @@ type NoKeyError struct {
 	// RetryAfter is the time to the first recovery; 0 when nothing but a person
 	// brings a key back.
 	RetryAfter time.Duration
+	// Scope is set where no key of the service may ever be used for what is asked,
+	// and says what that is: waiting does not help, and no key is at fault.
+	Scope string
 	// Bound is set where only one account can serve the request, and says whose
 	// that is; two of them say that no one account can.
 	Bound []Binding

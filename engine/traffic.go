@@ -152,12 +152,12 @@ func outcomeOf(kind Kind, outcome string) string {
 	switch {
 	case outcome == clientLeft:
 		return OutcomeLeft
+	case outcome == noKeyCould:
+		return OutcomeRefused
 	case kind == OK:
 		return OutcomeServed
 	case kind == ClientError:
 		return OutcomeClientError
-	case outcome == noKeyCould:
-		return OutcomeRefused
 	default:
 		return OutcomeFailed
 	}

@@ -8,6 +8,9 @@ type Used struct {
 	Key, Account, Service, Model string
 	// Kind is what the answer said, or how the client saw it end.
 	Kind Kind
+	// Later is set of what was told only after the request that made it: that
+	// request has been counted already.
+	Later bool
 	Usage
 }
 
@@ -21,5 +24,11 @@ func WithUsed(f func(Used)) Option {
 func (l *Lease) tellUsed(kind Kind, u Usage, now time.Time) {
 	if f := l.e.used; f != nil {
 		f(Used{At: now, Key: l.config.Name, Account: l.config.Account, Service: l.req.svc.Name, Model: l.req.Model, Kind: kind, Usage: u})
+	}
+}
+
+func (l *Lease) tellJob(j *job, now time.Time) {
+	if f := l.e.used; f != nil {
+		f(Used{At: now, Key: j.Key, Account: j.Account, Service: l.req.svc.Name, Model: j.Model, Kind: OK, Later: true, Usage: j.cost})
 	}
 }

@@ -75,6 +75,8 @@ type Verdict struct {
 	// Elsewhere is set where the answer says that what the request names is not
 	// in the key's account: it may be in another.
 	Elsewhere bool
+	// Free is set where the answer counts against no limit.
+	Free bool
 	// Rule says which rule decided, for `explain` and for the screen's why.
 	Rule     string
 	Evidence Evidence

@@ -69,6 +69,10 @@ type Binding struct {
 	Key       string
 	Account   string
 	Workspace string
+	// Model is what it was made with, Open whether what that cost is still to be
+	// told.
+	Model string
+	Open  bool
 	// At is when it was made or last used; Bind fills it in where it is zero.
 	At time.Time
 	// Gone takes the binding away: the resource is there no more.

@@ -59,7 +59,7 @@ func TestWhatWasWrittenIsThereAfterARestart(t *testing.T) {
 	if err != nil || id != 1 {
 		t.Fatalf("Commit: %d, %v", id, err)
 	}
-	video := Binding{Provider: "aimlapi", ID: "video-1", Kind: "video", Key: "team-a", Account: "team", Workspace: "w", At: noon}
+	video := Binding{Provider: "aimlapi", ID: "video-1", Kind: "video", Key: "team-a", Account: "team", Workspace: "w", Model: "hailuo-02", Open: true, At: noon}
 	if err := j.Bind(ctx, video, Binding{Provider: "aimlapi", ID: "file-1", Kind: "file", Key: "team-b"}); err != nil {
 		t.Fatal(err)
 	}

@@ -159,7 +159,7 @@ func TestAJournalOfANewerProgramIsLeftAlone(t *testing.T) {
 	if err := alter(t, p, run("PRAGMA user_version = 99")); err != nil {
 		t.Fatal(err)
 	}
-	refused[*NewerError](t, p, "version 99", "knows 1")
+	refused[*NewerError](t, p, "version 99", "knows 2")
 	var newer *NewerError
 	if _, err := OpenReadOnly(p); !errors.As(err, &newer) {
 		t.Errorf("reading: %v", err)

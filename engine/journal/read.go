@@ -144,11 +144,11 @@ func (r *Reader) States(ctx context.Context, kind string) ([]State, error) {
 	return list, explain(r.path, err)
 }
 
-const bindingColumns = "SELECT provider, id, kind, key, account, workspace, at FROM bindings"
+const bindingColumns = "SELECT provider, id, kind, key, account, workspace, model, open, at FROM bindings"
 
 func scanBinding(scan func(...any) error) (b Binding, err error) {
 	var at int64
-	err = scan(&b.Provider, &b.ID, &b.Kind, &b.Key, &b.Account, &b.Workspace, &at)
+	err = scan(&b.Provider, &b.ID, &b.Kind, &b.Key, &b.Account, &b.Workspace, &b.Model, &b.Open, &at)
 	b.At = fromMicros(at)
 	return b, err
 }

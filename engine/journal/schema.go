@@ -99,6 +99,10 @@ var migrations = []string{
 		unpriced      INTEGER NOT NULL,
 		PRIMARY KEY (at, key, service, model, account)
 	) WITHOUT ROWID;`,
+
+	// What making something costs may be told only later; open is 1 until then.
+	`ALTER TABLE bindings ADD COLUMN model TEXT NOT NULL DEFAULT '';
+	ALTER TABLE bindings ADD COLUMN open INTEGER NOT NULL DEFAULT 0;`,
 }
 
 // migrate brings the file from the version it has to the newest, one

@@ -198,7 +198,7 @@ const (
 var statementTexts = [statements]string{
 	putState:    `INSERT INTO state (kind, name, at, doc) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, doc = excluded.doc`,
 	dropState:   `DELETE FROM state WHERE kind = ? AND name = ?`,
-	putBinding:  `INSERT OR REPLACE INTO bindings (provider, id, kind, key, account, workspace, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+	putBinding:  `INSERT OR REPLACE INTO bindings (provider, id, kind, key, account, workspace, model, open, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	dropBinding: `DELETE FROM bindings WHERE provider = ? AND id = ?`,
 	putAction:   `INSERT INTO actions (id, at, verb, service, key, doc, result, undo, undoes, undone_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
 	markUndone:  `UPDATE actions SET undone_at = ? WHERE id = ?`,
@@ -275,7 +275,7 @@ func (w *writer) stand(ctx context.Context, b *standing) error {
 			if bd.Gone {
 				err = w.do(ctx, dropBinding, bd.Provider, bd.ID)
 			} else {
-				err = w.do(ctx, putBinding, bd.Provider, bd.ID, bd.Kind, bd.Key, bd.Account, bd.Workspace, micros(bd.At))
+				err = w.do(ctx, putBinding, bd.Provider, bd.ID, bd.Kind, bd.Key, bd.Account, bd.Workspace, bd.Model, bd.Open, micros(bd.At))
 			}
 			if err != nil {
 				return err

@@ -145,7 +145,10 @@ func (k *keeper) waitBound() {
 
 // used counts what came of a request. It is called on the request's path.
 func (k *keeper) used(u engine.Used) {
-	n := journal.Usage{Requests: 1, InputTokens: u.Input, OutputTokens: u.Output, CachedTokens: u.Cached, CostUSD: u.CostUSD}
+	n := journal.Usage{InputTokens: u.Input, OutputTokens: u.Output, CachedTokens: u.Cached, CostUSD: u.CostUSD}
+	if !u.Later {
+		n.Requests = 1
+	}
 	if u.Kind != engine.OK && u.Kind != engine.ClientError {
 		n.Failures = 1
 	}
@@ -263,7 +266,7 @@ func actionOf(d engine.Deed) journal.Action {
 func bindingsOf(list []engine.Binding) []journal.Binding {
 	var out []journal.Binding
 	for _, b := range list {
-		out = append(out, journal.Binding{Provider: b.Provider, ID: b.ID, Key: b.Key, Account: b.Account, At: b.At, Gone: b.Gone})
+		out = append(out, journal.Binding{Provider: b.Provider, ID: b.ID, Key: b.Key, Account: b.Account, Model: b.Model, Open: b.Open, At: b.At, Gone: b.Gone})
 	}
 	return out
 }
@@ -329,7 +332,7 @@ func recall(ctx context.Context, r *journal.Reader, log *slog.Logger) (p past, e
 		if err != nil {
 			return p, err
 		}
-		p.bindings = append(p.bindings, engine.Binding{ID: b.ID, Provider: b.Provider, Key: b.Key, Account: b.Account, At: b.At})
+		p.bindings = append(p.bindings, engine.Binding{ID: b.ID, Provider: b.Provider, Key: b.Key, Account: b.Account, Model: b.Model, Open: b.Open, At: b.At})
 	}
 	return p, nil
 }

@@ -13,7 +13,7 @@ import (
 // goes first, then the reset if nothing remains, else at least a minute. What
 // is asked without a User-Agent is refused.
 var gitHub = Provider{
-	Name: "github", BaseURL: "https://api.github.com", Dialect: DialectGitHub, TestPath: "/rate_limit", ReadOnly: true,
+	Name: "github", BaseURL: "https://api.github.com", Dialect: DialectGitHub, TestPath: "/rate_limit", ReadOnly: true, FreeUnchanged: true,
 	limitsOf: theAccount, flatErrors: true, anyAPI: true, headerRule: gitHubHead,
 	limitHeaders: []limitHeader{{quota.Requests, "requests", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", time.Hour, true}},
 	codeRules: compile([]rule{

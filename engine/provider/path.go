@@ -105,6 +105,20 @@ func Describe(method, path string) (scope string, repeatable bool) {
 	return "", repeatable
 }
 
+// refines are scopes that no path tells: each is a way to use the one beside it.
+var refines = map[string]string{"code": "chat"}
+
+// Label is the scope of a request to a service that needs only one thing, when
+// its path tells scope ("" nothing). It is what the service needs, unless the
+// path plainly tells something else: a chat is no video, whoever asks for it.
+func Label(scope, need string) string {
+	plain := slices.ContainsFunc(endpoints, func(e endpoint) bool { return e.scope == need })
+	if scope == "" || refines[need] == scope || !plain && refines[need] == "" {
+		return need
+	}
+	return scope
+}
+
 // PathModel is the model that a Gemini or Azure path names, "" if none.
 func PathModel(path string) string {
 	for _, mark := range []string{"/models/", "/deployments/"} {

@@ -49,6 +49,23 @@ func TestTarget(t *testing.T) {
 	}
 }
 
+func TestLabel(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ scope, need, want string }{
+		{"", "video", "video"}, {"video", "video", "video"},
+		// A path that plainly tells something else is believed.
+		{"chat", "video", "chat"}, {"image", "chat", "image"}, {"embedding", "chat", "embedding"},
+		// Code is written in chats, and nowhere else.
+		{"chat", "code", "code"}, {"", "code", "code"}, {"image", "code", "image"},
+		// No path tells a word of somebody's own.
+		{"chat", "translation", "translation"}, {"audio", "speech", "speech"},
+	} {
+		if got := Label(c.scope, c.need); got != c.want {
+			t.Errorf("%q at a service for %s counts as %q, want %q", c.scope, c.need, got, c.want)
+		}
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -49,6 +49,9 @@ type Provider struct {
 	// ReadOnly is true of plain REST APIs: only GET and HEAD are allowed
 	// unless the service says otherwise.
 	ReadOnly bool
+	// FreeUnchanged says that answers by which nothing has changed (304) count
+	// against no limit.
+	FreeUnchanged bool
 	// TestMethod is the test call's method where it is not GET, TestHeader what
 	// the provider insists on in its head.
 	TestMethod string

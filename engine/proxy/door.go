@@ -269,8 +269,8 @@ func (p *Proxy) pass(v *visit) {
 	r, s := v.r, v.service
 	er := &engine.Request{ID: v.id, Service: s.Name, Method: r.Method, Path: v.path, Model: v.top.model}
 	er.Scope, er.Repeatable = provider.Describe(r.Method, v.path)
-	if s.scope != "" {
-		er.Scope = s.scope
+	if s.need != "" {
+		er.Scope = provider.Label(er.Scope, s.need)
 	}
 	if s.Strategy == engine.Affinity {
 		er.Conversation = conversationOf(r.Header, v.body)

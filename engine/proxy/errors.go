@@ -51,6 +51,8 @@ func refusalOf(err error) *refusal {
 		return r
 	case errors.As(err, &none) && len(none.Bound) > 1:
 		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "keywheel_two_accounts", message: none.About(), final: true}
+	case errors.As(err, &none) && none.Scope != "":
+		return &refusal{status: http.StatusForbidden, kind: "permission_error", code: "keywheel_no_key", message: noKeyMessage(none), keys: none.Reasons, final: true}
 	case errors.As(err, &none):
 		r = &refusal{status: http.StatusTooManyRequests, kind: "insufficient_quota", code: "keywheel_no_key", message: noKeyMessage(none), keys: none.Reasons, final: true}
 		if none.RetryAfter > 0 && none.RetryAfter <= soon {
@@ -72,7 +74,11 @@ func refusalOf(err error) *refusal {
 // noKeyMessage lists the keys by name with their reasons.
 func noKeyMessage(err *engine.NoKeyError) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "No key of %s can serve this request now.", err.Service)
+	if err.Scope != "" {
+		fmt.Fprintf(&b, "No key of %s is for %s.", err.Service, err.Scope)
+	} else {
+		fmt.Fprintf(&b, "No key of %s can serve this request now.", err.Service)
+	}
 	if about := err.About(); about != "" {
 		fmt.Fprintf(&b, " %s.", about)
 	}

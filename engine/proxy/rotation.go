@@ -90,6 +90,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	o := &outgoing{method: req.Method, path: path, query: provider.StripQuery(req.URL.RawQuery), header: req.Header.Clone(), body: kept, trailer: req.Trailer}
 	r := &engine.Request{ID: requestID(), Service: t.Service, Method: req.Method, Path: path}
 	r.Scope, r.Repeatable = provider.Describe(req.Method, path)
+	if need := t.Engine.Need(t.Service); need != "" {
+		r.Scope = provider.Label(r.Scope, need)
+	}
 	says := topOf(path, kept)
 	r.Model, o.unkept = says.model, says.unkept
 	if p, ok := provider.Lookup(t.Engine.Kind(t.Service)); ok {
@@ -250,6 +253,8 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		answer.Body, answer.Whole = readError(res, t.redactor), true
 		a.ReadCloser = res.Body
 		v = t.provider.Judge(answer)
+	case res.StatusCode == http.StatusNotModified:
+		v.Free = t.provider.FreeUnchanged
 	case res.StatusCode >= 200 && res.StatusCode < 300 && o.method != http.MethodHead:
 		a.form = formOf(res.Header)
 		if v = a.open(t.provider, answer, res); v.Kind != engine.OK {

@@ -27,7 +27,7 @@ type served struct {
 	engine.Service
 	called   called
 	provider *provider.Provider
-	scope    string // of every request, where the service has one need
+	need     string // its only one, "" where it has others or none
 	allow    []allowed
 	upstream []string // scheme://host of its keys
 	bases    []string // paths of their base URLs
@@ -123,7 +123,7 @@ func (p *Proxy) newTable(o Options, was *table) (*table, error) {
 			sv.provider, _ = provider.Lookup("generic")
 		}
 		if len(s.Needs) == 1 {
-			sv.scope = s.Needs[0]
+			sv.need = s.Needs[0]
 		}
 		for _, a := range s.Allow {
 			method, path, _ := strings.Cut(a, " ")

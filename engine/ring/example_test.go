@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 
 	"keywheel/engine"
 	"keywheel/engine/ring"
@@ -27,7 +28,7 @@ const models = `{
 func Example() {
 	_ = os.Setenv("LLM_MODEL_CONFIGS", models)
 	defer os.Unsetenv("LLM_MODEL_CONFIGS")
-	slog.SetDefault(plain())
+	slog.SetDefault(plain(slog.LevelInfo))
 
 	reg, err := ring.FromEnv()
 	if err != nil {
@@ -70,7 +71,11 @@ func ExampleRegistry_Model() {
 	}
 	key, _ := gpt.Current()
 	fmt.Println(key, key.Secret, len(key.Secret.Reveal()))
-	// Output: gpt-4o-1 **** 13
+	same, _ := reg.Model("gpt-4o") // one for each model
+	fmt.Println(same == gpt)
+	// Output:
+	// gpt-4o-1 **** 13
+	// true
 }
 
 // Of many requests that failed with one key, the first moves on to the next;
@@ -97,6 +102,83 @@ func ExampleRing_MarkFailed() {
 	// true 2
 }
 
+// Keys are taken in turn, in their order and round again; one that failed is
+// passed over.
+func ExampleRing_Rotate() {
+	reg := ring.Registry{Log: slog.New(slog.DiscardHandler)}
+	gpt, err := reg.Model("gpt-4o", "sk-test-key-1", "sk-test-key-2", "sk-test-key-3")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 4 {
+		key, _ := gpt.Rotate()
+		fmt.Println(key)
+	}
+	second, _ := gpt.Current()
+	fmt.Println(gpt.MarkFailed(second))
+	fmt.Println(gpt.Rotate())
+	fmt.Println(gpt.Rotate())
+	// Output:
+	// gpt-4o-2
+	// gpt-4o-3
+	// gpt-4o-1
+	// gpt-4o-2
+	// gpt-4o-3 <nil>
+	// gpt-4o-1 <nil>
+	// gpt-4o-3 <nil>
+}
+
+// A program that sends its requests itself tries each key once; when all have
+// failed, one error says of each why.
+func ExampleRing_Current() {
+	reg := ring.Registry{Log: slog.New(slog.DiscardHandler)}
+	gpt, err := reg.Model("gpt-4o", "sk-test-key-1", "sk-test-key-2", "sk-test-key-3")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	send := func(secret string) error { return errors.New("401") }
+	key, err := gpt.Current()
+	for err == nil {
+		if send(key.Secret.Reveal()) == nil {
+			break
+		}
+		fmt.Println(key, "failed")
+		key, err = gpt.MarkFailed(key)
+	}
+	var none *engine.NoKeyError
+	fmt.Println(errors.As(err, &none), gpt.Remaining())
+	// Output:
+	// gpt-4o-1 failed
+	// gpt-4o-2 failed
+	// gpt-4o-3 failed
+	// true 0
+}
+
+// Any number of goroutines may find a key failed at once: that is one rotation.
+// Debug shows each choice.
+func ExampleRing() {
+	reg := ring.Registry{Log: plain(slog.LevelDebug)}
+	gpt, err := reg.Model("gpt-4o", "sk-test-key-1", "sk-test-key-2", "sk-test-key-3")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	key, _ := gpt.Current()
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() { _, _ = gpt.MarkFailed(key) })
+	}
+	all.Wait()
+	_, _ = gpt.Current()
+	// Output:
+	// level=INFO msg="APIKeyManager initialized for 'gpt-4o' with 3 keys"
+	// level=DEBUG msg="Current API key for 'gpt-4o'" key=gpt-4o-1
+	// level=INFO msg="Rotated API key for 'gpt-4o'. Remaining keys: 2" key=gpt-4o-2
+	// level=DEBUG msg="Current API key for 'gpt-4o'" key=gpt-4o-2
+}
+
 // Reset changes the keys while the program runs: more of them, or fewer.
 func ExampleRing_Reset() {
 	reg := ring.Registry{Log: slog.New(slog.DiscardHandler)}
@@ -107,16 +189,19 @@ func ExampleRing_Reset() {
 	}
 	err = gpt.Reset("sk-test-key-1", "sk-test-key-2", "sk-test-key-3", "sk-test-key-4")
 	fmt.Println(len(gpt.Keys()), err)
+	err = gpt.Reset("sk-test-key-2", "sk-test-key-3") // the others rest
+	fmt.Println(len(gpt.Keys()), err)
 	err = gpt.Reset("sk-test-key-2", "sk-...") // a placeholder: nothing has changed
 	fmt.Println(len(gpt.Keys()), err)
 	// Output:
 	// 4 <nil>
-	// 4 key 2 of the model "gpt-4o" holds a placeholder, not a key
+	// 2 <nil>
+	// 2 key 2 of the model "gpt-4o" holds a placeholder, not a key
 }
 
 // plain logs to stdout, without the time.
-func plain() *slog.Logger {
-	return slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+func plain(level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}

@@ -142,8 +142,5 @@ func (r *Ring) keysOf(texts []string) ([]engine.Key, error) {
 		list = append(list, engine.Key{Name: fmt.Sprintf("%s-%d", r.model, len(list)+1), Secret: s,
 			Provider: r.like.Provider, Kind: r.like.Kind, BaseURL: r.like.BaseURL})
 	}
-	if len(list) == 0 {
-		return nil, fmt.Errorf("the model %q needs a key", r.model)
-	}
 	return list, nil
 }

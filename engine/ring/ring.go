@@ -21,6 +21,8 @@ type Ring struct {
 	model string
 	log   *slog.Logger
 	like  engine.Key // whose provider new keys are of
+	// anew makes all keys fresh, those of the last Reset or of the beginning.
+	anew func() error
 
 	mu     sync.Mutex
 	engine *engine.Engine
@@ -55,6 +57,7 @@ func (r *Ring) fill(s engine.Service, keys []engine.Key, accounts []engine.Accou
 	for _, k := range keys {
 		byName[k.Name] = k
 	}
+	r.anew = func() error { return r.fill(s, keys, accounts) }
 	r.engine, r.keys = e, nil
 	for _, tier := range [][]string{s.Keys, s.Fallback} {
 		for _, name := range tier {
@@ -182,17 +185,22 @@ func (r *Ring) remaining() (n int) {
 }
 
 // Reset puts other keys in the place of all there are, and begins anew with the
-// first. When they cannot be used, the error says why and nothing has changed.
+// first; without keys it begins anew with those there are. When they cannot be
+// used, the error says why and nothing has changed.
 func (r *Ring) Reset(keys ...string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list, err := r.keysOf(keys)
-	if err != nil {
+	anew := r.anew
+	if len(keys) > 0 {
+		list, err := r.keysOf(keys)
+		if err != nil {
+			return err
+		}
+		anew = func() error { return r.fill(engine.Service{Keys: names(list)}, list, nil) }
+	}
+	if err := anew(); err != nil {
 		return err
 	}
-	if err := r.fill(engine.Service{Keys: names(list)}, list, nil); err != nil {
-		return err
-	}
-	r.log.Info(fmt.Sprintf("Reset API keys for '%s'. Remaining keys: %d", r.model, len(list)))
+	r.log.Info(fmt.Sprintf("Reset API keys for '%s'. Remaining keys: %d", r.model, r.remaining()))
 	return nil
 }

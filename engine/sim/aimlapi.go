@@ -26,6 +26,8 @@ var aimlapi = dialect{
 		{pattern: "POST /v1/images/generations", scope: "image", usd: 0.03, serve: priced(image)},
 		{pattern: "POST /v2/video/generations", scope: "video", model: true, usd: 0.2, serve: createVideo},
 		{pattern: "GET /v2/video/generations", free: true, serve: pollVideo},
+		{pattern: "POST /v2/generate/video/{vendor}/generation", scope: "video", model: true, usd: 0.2, serve: createVideo},
+		{pattern: "GET /v2/generate/video/{vendor}/generation", free: true, serve: pollVideo},
 		{pattern: "GET /v2/billing", free: true, serve: func(c *call) {
 			c.ok(object{"current_balance": gjson.Parse(c.balance()).Float(), "currency": "USD"})
 		}},

@@ -176,6 +176,7 @@ func (c *call) weigh() {
 func (c *call) book() {
 	k, a := c.key, c.key.account
 	k.counts.Accepted++
+	k.counts.CostUSD += c.usd
 	a.requests.take(1)
 	a.tokens.take(float64(c.in + c.out))
 	a.used++

@@ -60,6 +60,8 @@ type Counts struct {
 	// Refused is by status; of them, FreeRefused were free: test calls.
 	Refused     map[int]int64
 	FreeRefused int64
+	// CostUSD is what the accepted ones cost.
+	CostUSD float64
 }
 
 // TotalRefused sums the refusals of every status.

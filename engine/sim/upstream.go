@@ -165,6 +165,12 @@ func (u *Upstream) control(name string, f func(*key)) {
 // Revoke makes the provider reject the key.
 func (u *Upstream) Revoke(name string) { u.control(name, func(k *key) { k.revoked = true }) }
 
+// Restrict makes the provider let the key be used for these scopes alone; none
+// is for everything.
+func (u *Upstream) Restrict(name string, scopes ...string) {
+	u.control(name, func(k *key) { k.Scopes = scopes })
+}
+
 // Restore makes the key valid and its account's limits and quota what they
 // were at first. Its counters stay.
 func (u *Upstream) Restore(name string) {
