@@ -36,8 +36,10 @@ type answerBody struct {
 	held    []byte
 	pending chan arrival
 	failed  error
-	price   func(*provider.Usage)
-	learn   *learner // reads what was made as it passes; nil where nothing was
+	// broke is failed where that came before there was anything to let out.
+	broke error
+	price func(*provider.Usage)
+	learn *learner // reads what was made as it passes; nil where nothing was
 	// end ends the request that outlives its client; nil of one that does not.
 	end    context.CancelFunc
 	err    error // how the client's reading ended; nil while it has not
@@ -233,6 +235,10 @@ func relay(w http.ResponseWriter, res *http.Response, idle time.Duration) (whole
 			break
 		}
 		if err != nil {
+			if flusher != nil {
+				extend()
+				flusher.Flush() // what came is the client's: it may tell what was made
+			}
 			return false
 		}
 	}
