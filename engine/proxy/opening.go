@@ -59,7 +59,7 @@ func (a *answerBody) open(p *provider.Provider, answer provider.Answer, res *htt
 		n, whole := 0, false
 		var err error
 		if res.ContentLength >= 0 && res.ContentLength <= maxPeek {
-			n, err = io.ReadFull(a.ReadCloser, buf[:res.ContentLength])
+			n, err = io.ReadFull(guarded{a}, buf[:res.ContentLength])
 			whole = err == nil
 		} else {
 			// Of unknown length: what comes first tells enough, and is not
@@ -68,7 +68,7 @@ func (a *answerBody) open(p *provider.Provider, answer provider.Answer, res *htt
 			whole = err == io.EOF
 		}
 		if err == io.ErrUnexpectedEOF || err != nil && err != io.EOF {
-			a.failed = err
+			a.failed, a.broke = err, err
 		} else if whole {
 			a.failed = io.EOF
 		}
@@ -82,6 +82,14 @@ func (a *answerBody) open(p *provider.Provider, answer provider.Answer, res *htt
 	default:
 		return p.Judge(answer)
 	}
+}
+
+// guarded reads a body as long as something comes.
+type guarded struct{ *answerBody }
+
+func (g guarded) Read(p []byte) (int, error) {
+	g.guard()
+	return g.ReadCloser.Read(p)
 }
 
 // arrival is what one read of a stream brought.
@@ -117,6 +125,9 @@ func (a *answerBody) openStream(o *provider.Opening) engine.Verdict {
 				return o.Verdict()
 			}
 			if says == provider.Content || got.err != nil || len(a.held) >= maxHeld {
+				if says != provider.Content && got.err != io.EOF {
+					a.broke = got.err
+				}
 				return succeeded
 			}
 		case <-limit.C:

@@ -36,8 +36,10 @@ type answerBody struct {
 	held    []byte
 	pending chan arrival
 	failed  error
-	price   func(*provider.Usage)
-	learn   *learner // reads what was made as it passes; nil where nothing was
+	// broke is failed where that came before there was anything to let out.
+	broke error
+	price func(*provider.Usage)
+	learn *learner // reads what was made as it passes; nil where nothing was
 	// answer is whose body it is, redactor what its trailer passes.
 	answer   *http.Response
 	redactor *redactor
@@ -237,6 +239,10 @@ func relay(w http.ResponseWriter, res *http.Response, idle time.Duration) (whole
 			break
 		}
 		if err != nil {
+			if flusher != nil {
+				extend()
+				flusher.Flush() // what came is the client's: it may tell what was made
+			}
 			return false
 		}
 	}

@@ -260,6 +260,13 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		if v = a.open(t.provider, answer, res); v.Kind != engine.OK {
 			v.Evidence.Message, v.Evidence.Code, v.Model = t.redactor.words(v.Evidence.Message), t.redactor.words(v.Evidence.Code), t.redactor.words(v.Model)
 		}
+		if a.broke != nil && r.Repeatable { // nobody has seen anything of it
+			a.discard()
+			if a.silent.Load() {
+				a.broke = errSilent
+			}
+			return s.lost(ctx, r, lease, a.broke)
+		}
 	case res.StatusCode >= 300 && res.StatusCode != http.StatusNotModified:
 		readError(res, t.redactor)
 		a.ReadCloser = res.Body
@@ -338,8 +345,12 @@ func lostWords(err error) string {
 	switch {
 	case errors.Is(err, errSilent):
 		return errSilent.Error()
-	case errors.As(err, &dns):
+	case errors.As(err, &dns) && dns.IsNotFound:
 		return "its name was not found"
+	case errors.As(err, &dns):
+		return "its name could not be looked up"
+	case errors.Is(err, errRefusing), errors.Is(err, context.Canceled): // by bodyless
+		return errRefusing.Error()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -352,6 +363,8 @@ func lostWords(err error) string {
 		return errSilent.Error()
 	case strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "x509: "):
 		return "TLS failed"
+	case strings.Contains(err.Error(), "GOAWAY"):
+		return "connection closed"
 	default:
 		return "not a proper answer"
 	}
@@ -388,6 +401,9 @@ func (o *outgoing) request(ctx context.Context, t *target, k *engine.Key) *http.
 	req := (&http.Request{Method: o.method, URL: &u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h,
 		ContentLength: o.body.length, Trailer: o.trailer}).WithContext(ctx)
 	if req.Body = o.body.open(); req.Body == nil {
+		if u.Scheme == "https" {
+			return bodyless(ctx, req)
+		}
 		return req
 	}
 	if o.trailer != nil {
@@ -396,7 +412,7 @@ func (o *outgoing) request(ctx context.Context, t *target, k *engine.Key) *http.
 	if o.body.repeatable() {
 		// net/http itself repeats a request whose connection broke before
 		// anything was sent.
-		req.GetBody = func() (io.ReadCloser, error) { return o.body.open(), nil }
+		req.GetBody = o.body.again(time.Now())
 	}
 	return req
 }
