@@ -30,6 +30,7 @@ func checkCommand(f *flags) *cobra.Command {
 			for _, s := range cfg.Sources {
 				fmt.Println(s)
 			}
+			printValues(os.Stdout, cfg.Values)
 			for _, n := range cfg.Notes {
 				fmt.Println("note:", n)
 			}

@@ -22,6 +22,8 @@ type modelEntry struct {
 	// dialect is the entry's "provider": whose API the base speaks.
 	dialect     string
 	temperature *float64
+	// lines are where its fields stand.
+	lines map[string]int
 }
 
 // remark is something to say about a line of the value. It names no secret.
@@ -54,7 +56,7 @@ func parseModels(value string) (entries []modelEntry, remarks []remark) {
 	}
 	seen := map[string]bool{}
 	members(raw, func(name string, value []byte, offset, inside int) {
-		e := modelEntry{name: name, line: line(offset)}
+		e := modelEntry{name: name, line: line(offset), lines: map[string]int{}}
 		say := func(offset int, fatal bool, format string, args ...any) {
 			remarks = append(remarks, remark{line(offset), printable(name) + ": " + fmt.Sprintf(format, args...), fatal})
 		}
@@ -70,6 +72,9 @@ func parseModels(value string) (entries []modelEntry, remarks []remark) {
 		default:
 			seen[name] = true
 			members(value, func(field string, value []byte, at, _ int) {
+				if string(value) != "null" {
+					e.lines[field] = line(inside + at)
+				}
 				e.take(field, value, func(fatal bool, format string, args ...any) { say(inside+at, fatal, format, args...) })
 			})
 			entries = append(entries, e)
