@@ -104,6 +104,10 @@ type ServiceStatus struct {
 	// no key is usable.
 	KeyInUse string `json:"key_in_use"`
 	Pinned   string `json:"pinned"`
+	// Moved says that an operator gave it another key than the config; nil if
+	// not. Trying is a key that serves before its own until it has proved itself.
+	Moved  *Moved `json:"moved"`
+	Trying string `json:"trying"`
 	// Lent are those of Keys that serve it for a time only.
 	Lent []Lent `json:"lent"`
 	// PinnedUntil is zero when the pin has no end.
@@ -382,6 +386,7 @@ const (
 	VerbReset   Verb = "reset"
 	VerbLend    Verb = "lend"
 	VerbUnlend  Verb = "unlend"
+	VerbMigrate Verb = "migrate"
 	VerbUndo    Verb = "undo"
 )
 

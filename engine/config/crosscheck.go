@@ -204,7 +204,7 @@ func (l *loader) checkKeys() {
 	same := map[heldKey]string{}
 	for _, k := range l.config.Engine.Keys {
 		at := l.keyAt[k.Name]
-		if !used[k.Name] {
+		if !used[k.Name] && !wasAdded(k) {
 			l.warn(at.problem("", "no service uses key %s", k.Name))
 		}
 		if !k.Expires.IsZero() && !k.Expires.After(l.Now) {

@@ -146,7 +146,7 @@ func (l *loader) keyValues(v *listing, k engine.Key) {
 		secretAt = at.origin("secrets")
 	}
 	switch {
-	case k.Override != "":
+	case k.Override != "" && !wasAdded(k):
 		v.add("secret", k.Override, taken{k.Override, []string{k.Ref}}, "")
 	case k.Missing != "":
 		v.add("secret", k.Ref+" (missing)", secretAt, "")
@@ -159,7 +159,7 @@ func (l *loader) keyValues(v *listing, k engine.Key) {
 	}
 	base := at.origin("base_url")
 	switch p := provider.ForURL(k.BaseURL); {
-	case at.doc != nil:
+	case at.doc != nil || at.origin("provider").from != "":
 		set("provider", k.Provider, byDefault)
 	case p != nil && p.Name == k.Provider && base.from != "":
 		v.add("provider", k.Provider, taken{from: "the host of base_url"}, "") // whatever it is said to speak
