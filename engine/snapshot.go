@@ -100,6 +100,8 @@ type ServiceStatus struct {
 	// TokenRef is where its clients' token is read from; "" lets anyone in.
 	TokenRef string `json:"token_ref"`
 	Strategy string `json:"strategy"`
+	// Models are routed to it by name.
+	Models []string `json:"models"`
 	// KeyInUse is the key that served last, or that would serve next; "" when
 	// no key is usable.
 	KeyInUse string `json:"key_in_use"`

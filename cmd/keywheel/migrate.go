@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keywheel/engine"
+	"keywheel/engine/client"
 	"keywheel/engine/provider"
 	"keywheel/engine/secret"
 )
@@ -37,11 +38,11 @@ stdin, and not shown where it is typed.`,
 			if (key == "") == !back {
 				return usageError{errors.New("say --key NEW, or --back to go back to the keys of the config")}
 			}
-			client, err := f.client()
+			running, err := f.client()
 			if err != nil {
 				return err
 			}
-			s, err := client.Snapshot(c.Context())
+			s, err := running.Snapshot(c.Context())
 			if err != nil {
 				return err
 			}
@@ -50,7 +51,7 @@ stdin, and not shown where it is typed.`,
 				return unknownService(s, args[0], "the running keywheel")
 			}
 			if back {
-				r, err := client.Do(c.Context(), engine.Action{Verb: engine.VerbMigrate, Service: sv.Name})
+				r, err := running.Do(c.Context(), engine.Action{Verb: engine.VerbMigrate, Service: sv.Name})
 				if err == nil {
 					fmt.Println(r.Text)
 				}
@@ -73,10 +74,10 @@ stdin, and not shown where it is typed.`,
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt) // ctrl+c rolls back
 			defer stop()
 			m := engine.Migration{Service: sv.Name, Key: key, For: time.Duration(lasts), Requests: requests}
-			if err := client.Migrate(ctx, m, fresh, "", func(step string) { fmt.Println(step) }); err != nil {
+			if err := running.Migrate(ctx, m, fresh, "", func(step string) { fmt.Println(step) }); err != nil {
 				return err
 			}
-			tellPasting(c, s, *sv, key)
+			tellPasting(s, *sv, key)
 			return nil
 		},
 	}
@@ -89,24 +90,14 @@ stdin, and not shown where it is typed.`,
 
 // tellPasting says what makes a move last beyond keywheel: in the config, and
 // on the platform that runs the service.
-func tellPasting(c *cobra.Command, s engine.Snapshot, sv engine.ServiceStatus, key string) {
-	fmt.Printf("\nTo have it in the config too:\n\n[services.%s]\nkeys = [%q]\n", tomlName(sv.Name), key)
+func tellPasting(s engine.Snapshot, sv engine.ServiceStatus, key string) {
+	fmt.Printf("\nTo have it in the config too:\n\n[services.%s]\nkeys = [%q]\n", client.TOMLName(sv.Name), key)
 	fmt.Printf("\nThe service itself restarts nowhere: it goes on with what `keywheel env %s` prints. On a platform\n"+
 		"(Zeabur: the service, Variables, Edit Raw Variables) that is\n\n", sv.Name)
-	for _, v := range clientEnv(s.Proxy, sv, true).Variables {
-		fmt.Println(v.line(true))
+	for _, v := range client.Of(s, sv, true).Variables {
+		fmt.Println(v.Line(true))
 	}
 	if page := provider.KeyPage(sv.Kind); page != "" {
 		fmt.Printf("\nUsage of the key as its provider sees it: %s\n", page)
 	}
-}
-
-// tomlName is a name as a key of TOML has it.
-func tomlName(name string) string {
-	for _, r := range name {
-		if r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			return fmt.Sprintf("%q", name)
-		}
-	}
-	return name
 }
