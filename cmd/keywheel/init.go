@@ -179,7 +179,7 @@ func importCommand() *cobra.Command {
 			if len(files) == 0 {
 				files = []string{".env"}
 			}
-			text, err := config.Import(files)
+			text, err := config.Import(files, func(file string) bool { return filepath.Clean(file) == ".env" })
 			if err == nil {
 				fmt.Print(text)
 			}

@@ -104,6 +104,8 @@ type environment struct {
 	// held are the keys so far: one secret at one place is one key, however
 	// many models list it.
 	held map[heldKey]string
+	// take is what is done with each service; nil adds it.
+	take func(c candidate)
 }
 
 type heldKey struct {
@@ -321,6 +323,10 @@ func (e *environment) use(s source) {
 
 // add makes a service and its keys, unless a higher source has the service.
 func (e *environment) add(c candidate) {
+	if e.take != nil {
+		e.take(c)
+		return
+	}
 	name := slug(c.model)
 	if at, taken := e.serviceAt[name]; taken && e.from[name] != c.variable {
 		e.tell("%s from %s in %s is not used, the service %s of %s stands", c.what(), c.variable, c.source.in, name, at.file)
@@ -337,11 +343,7 @@ func (e *environment) add(c candidate) {
 	s := engine.Service{Name: name, Keys: keys, Strategy: engine.RoundRobin, Source: c.source.name}
 	if c.model != "" {
 		s.Purpose = c.what()
-		s.Models = []string{c.model}
-		if upstream := withoutPrefix(c.model, to.kind.Name); upstream != c.model {
-			s.Models = append(s.Models, upstream)
-			s.Aliases = map[string]string{c.model: upstream}
-		}
+		s.Models, s.Aliases = c.names(to)
 	}
 	if c.temperature != nil {
 		s.Defaults = map[string]any{"temperature": *c.temperature}
@@ -349,6 +351,16 @@ func (e *environment) add(c candidate) {
 	e.from[name] = c.variable
 	e.addService(s, c.declared())
 	e.tell("%s from %s in %s: %s", c.what(), c.variable, c.source.in, count(len(keys), "key"))
+}
+
+// names are what clients may call the candidate's model, and what it is called
+// upstream where that is another name.
+func (c candidate) names(to target) (models []string, aliases map[string]string) {
+	upstream := withoutPrefix(c.model, to.kind.Name)
+	if upstream == c.model {
+		return []string{c.model}, nil
+	}
+	return []string{c.model, upstream}, map[string]string{c.model: upstream}
 }
 
 // declared is where the candidate stands.

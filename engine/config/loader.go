@@ -85,6 +85,11 @@ type dotenv struct {
 	used *atomic.Bool
 }
 
+// newDotenv is a .env file that is read already.
+func newDotenv(file string, vars secret.Dotenv) dotenv {
+	return dotenv{file: file, path: file, Dotenv: vars, used: new(atomic.Bool)}
+}
+
 func (l *loader) readDotenv() {
 	path := filepath.Join(l.dir, ".env")
 	l.dotenv = dotenv{file: shown(path, l.Dir), path: path, used: new(atomic.Bool)}
