@@ -134,7 +134,11 @@ func tokenOf(sv engine.ServiceStatus) string {
 		}
 		return '_'
 	}, strings.ToUpper(sv.Name))
-	return "env:" + name + "_TOKEN"
+	name += "_TOKEN"
+	if provider.OfVariable(name) != "" { // it may hold a provider's key: that is no token for clients
+		name = "KEYWHEEL_" + name
+	}
+	return "env:" + name
 }
 
 // tomlFor is what the config has to say so that containers come in: who listens
