@@ -67,6 +67,9 @@ func initialize(ctx context.Context, f *flags, o initOptions) error {
 		}
 	}
 	p, ok := provider.Lookup(o.provider)
+	if !ok && secret.LooksSecret(o.provider) {
+		return usageError{errors.New("what stands there looks like the key itself: first whose it is, the key comes after")}
+	}
 	if !ok {
 		return usageError{fmt.Errorf("there is no provider %q: %s", o.provider, strings.Join(provider.Names(), ", "))}
 	}

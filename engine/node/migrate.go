@@ -30,18 +30,22 @@ const lookTime = 50 * time.Millisecond
 func (n *Node) Migrate(ctx context.Context, m engine.Migration, s secret.Secret, by string, tell func(text string)) error {
 	step := func(format string, args ...any) {
 		text := fmt.Sprintf(format, args...)
-		n.engine.Note(engine.Event{Kind: engine.EventOperator, Service: m.Service, Key: m.Key, State: n.statusOf(m.Key).State, By: by, Text: text})
+		ev := engine.Event{Kind: engine.EventOperator, Service: m.Service, State: engine.Active, By: by, Text: text}
+		if k := n.statusOf(m.Key); k.Name != "" {
+			ev.Key, ev.State = k.Name, k.State
+		}
+		n.engine.Note(ev)
 		tell(text)
 	}
 	m.For, m.Requests = cmp.Or(m.For, verifyTime), max(m.Requests, 1)
-	err := n.migrate(ctx, m, s, by, step)
+	err := n.migrate(ctx, m, s, by, step, tell)
 	if err != nil {
 		n.engine.Note(engine.Event{Kind: engine.EventOperator, Service: m.Service, State: engine.Active, By: by, Text: "not migrated, " + m.Service + " is as before: " + err.Error()})
 	}
 	return err
 }
 
-func (n *Node) migrate(ctx context.Context, m engine.Migration, s secret.Secret, by string, step func(string, ...any)) error {
+func (n *Node) migrate(ctx context.Context, m engine.Migration, s secret.Secret, by string, step func(string, ...any), tell func(string)) error {
 	sv, err := n.serviceNamed(m.Service)
 	if err != nil {
 		return err
@@ -66,7 +70,7 @@ func (n *Node) migrate(ctx context.Context, m engine.Migration, s secret.Secret,
 		return err
 	}
 	defer end() // before the key is taken out again
-	step("step 2 of 3, switched: new requests of %s go out with %s; %s stand by behind it and take what it cannot serve", m.Service, m.Key, strings.Join(sv.Keys, ", "))
+	step("step 2 of 3, switched: new requests of %s go out with %s; what it cannot serve, the old goes on to serve (%s)", m.Service, m.Key, strings.Join(sv.Keys, ", "))
 	step("step 3 of 3, verify: waiting up to %s until %s served by %s", m.For, requestsWere(m.Requests), m.Key)
 	if err := n.verify(ctx, m, last, step); err != nil {
 		end()
@@ -78,7 +82,7 @@ func (n *Node) migrate(ctx context.Context, m engine.Migration, s secret.Secret,
 		return err
 	}
 	final = true
-	step("%s. `keywheel undo` takes it back, `keywheel migrate %s --back` does later", r.Text, m.Service)
+	tell(fmt.Sprintf("%s. `keywheel undo` takes it back, `keywheel migrate %s --back` does later", r.Text, m.Service)) // as an action it is in the timeline
 	return nil
 }
 

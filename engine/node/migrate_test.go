@@ -52,7 +52,7 @@ func TestAServiceMovesToANewKeyUnderTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants(t, said, "step 1 of 3", "own for svc, which has a", "tested: p accepts it", "added own, like a; its secret is kept in ", "permissions:", "quota:",
-		"step 2 of 3, switched", "a stand by behind it", "step 3 of 3, verify", "own served a request: POST /v1/chat/completions, 200", "own served", "migrated svc from a to own", "keywheel undo")
+		"step 2 of 3, switched", "the old goes on to serve (a)", "step 3 of 3, verify", "own served a request: POST /v1/chat/completions, 200", "own served", "migrated svc from a to own", "keywheel undo")
 	if !slices.Equal(h.keysOf(), []string{"own"}) || h.count("own") != 2 || h.count("a") != 0 {
 		t.Errorf("keys %v, served %v", h.keysOf(), h.served)
 	}

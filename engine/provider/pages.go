@@ -8,7 +8,7 @@ var keyPages = map[string]string{
 	"mistral": "https://console.mistral.ai/api-keys", "xai": "https://console.x.ai", "together": "https://api.together.ai/settings/api-keys",
 	"cohere": "https://dashboard.cohere.com/api-keys", "dashscope": "https://bailian.console.aliyun.com/?tab=model#/api-key",
 	"minimax": "https://platform.minimaxi.com/user-center/basic-information/interface-key", "volcengine": "https://console.volcengine.com/ark/region:ark+cn-beijing/apiKey",
-	"azure": "https://portal.azure.com", "github": "https://github.com/settings/tokens",
+	"azure-openai": "https://portal.azure.com", "github": "https://github.com/settings/tokens",
 }
 
 // KeyPage is where a person makes a key of a provider; "" is not known.
