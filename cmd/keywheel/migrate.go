@@ -75,6 +75,9 @@ stdin, and not shown where it is typed.`,
 			defer stop()
 			m := engine.Migration{Service: sv.Name, Key: key, For: time.Duration(lasts), Requests: requests}
 			if err := running.Migrate(ctx, m, fresh, "", func(step string) { fmt.Println(step) }); err != nil {
+				if ctx.Err() != nil {
+					return fmt.Errorf("given up: %s has its old keys", sv.Name)
+				}
 				return err
 			}
 			tellPasting(s, *sv, key)

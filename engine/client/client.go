@@ -97,7 +97,7 @@ func Of(s engine.Snapshot, sv engine.ServiceStatus, docker bool) Settings {
 		token.Name = name
 		e.Variables = append(e.Variables, token)
 	}
-	e.TOML, e.Compose, e.LibreChat = tomlFor(s), composeFor(), libreChat(e.BaseURL, token.Name, sv)
+	e.TOML, e.Compose, e.LibreChat = tomlFor(s), composeFor(), libreChat(e.BaseURL, token.Name, sv, kind.Dialect)
 	return e
 }
 
@@ -167,8 +167,17 @@ func composeFor() string {
 	return "extra_hosts:\n  - \"" + DockerHost + ":host-gateway\"\n"
 }
 
-// libreChat is a custom endpoint of LibreChat.
-func libreChat(base, variable string, sv engine.ServiceStatus) string {
+// libreChat is a custom endpoint of LibreChat, "" where the service is nothing
+// that chats.
+func libreChat(base, variable string, sv engine.ServiceStatus, dialect provider.Dialect) string {
+	more, fetch := "", "true"
+	switch dialect {
+	case provider.DialectOpenAI:
+	case provider.DialectAnthropic:
+		more, fetch = "      provider: 'anthropic'\n", "false"
+	default:
+		return ""
+	}
 	models := sv.Models
 	if len(models) == 0 {
 		models = []string{"gpt-4o"}
@@ -177,8 +186,8 @@ func libreChat(base, variable string, sv engine.ServiceStatus) string {
 	for _, m := range models {
 		quoted = append(quoted, yamlText(m))
 	}
-	return fmt.Sprintf("endpoints:\n  custom:\n    - name: %s\n      apiKey: '${%s}'\n      baseURL: %s\n      models: { default: [%s], fetch: true }\n",
-		yamlText(sv.Name+" via keywheel"), variable, yamlText(base), strings.Join(quoted, ", "))
+	return fmt.Sprintf("endpoints:\n  custom:\n    - name: %s\n      apiKey: '${%s}'\n      baseURL: %s\n%s      models: { default: [%s], fetch: %s }\n",
+		yamlText(sv.Name+" via keywheel"), variable, yamlText(base), more, strings.Join(quoted, ", "), fetch)
 }
 
 func yamlText(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
@@ -202,10 +211,11 @@ func (e Settings) Parts() []Part {
 	for _, v := range e.Variables {
 		lines.WriteString(v.Line(true) + "\n")
 	}
-	return []Part{
+	list := []Part{
 		{"toml", "keywheel.toml: the first lines at its top, each token into the table that is there", e.TOML},
 		{"variables", "the client's variables: its .env, or on Zeabur the service, Variables, Edit Raw Variables", lines.String()},
 		{"compose", "docker-compose.yml, at the client", e.Compose},
 		{"librechat", "librechat.yaml, if the client is LibreChat", e.LibreChat},
 	}
+	return slices.DeleteFunc(list, func(p Part) bool { return p.Text == "" })
 }

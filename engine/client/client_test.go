@@ -140,4 +140,9 @@ func TestOnThisMachine(t *testing.T) {
 	if e.BaseURL != "http://127.0.0.1:80/claude" || e.Variables[1].Line(false) != "# ANTHROPIC_API_KEY: what file:token holds" || e.TOML != "" {
 		t.Errorf("%+v", e)
 	}
+	for kind, want := range map[string]string{"anthropic": "provider: 'anthropic'\n", "github": ""} {
+		if got := client.Of(s, engine.ServiceStatus{Name: "x", Kind: kind}, true).LibreChat; !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s in LibreChat: %q", kind, got)
+		}
+	}
 }
