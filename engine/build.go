@@ -169,6 +169,7 @@ func (e *Engine) buildServices(cfg *Config, now time.Time) {
 	}
 	for _, s := range e.services {
 		e.keepLends(s, now)
+		e.keepMove(s, now)
 		e.arrange(s)
 		if old[s.Name] != nil {
 			continue
@@ -201,7 +202,8 @@ func (s *service) begin(now time.Time) {
 	}
 }
 
-// arrange puts a service's keys into its tiers, those lent to it behind its own.
+// arrange puts a service's keys into its tiers, one that is tried before its own,
+// those lent to it behind them.
 // The turn goes on where it was, by the keys' names.
 func (e *Engine) arrange(s *service) {
 	old := s.tiers
@@ -211,14 +213,23 @@ func (e *Engine) arrange(s *service) {
 			k.places = slices.DeleteFunc(k.places, func(p place) bool { return p.tier == t })
 		}
 	}
-	var lists [2][]*key
-	for i, names := range [...][]string{s.Keys, s.Fallback} {
-		for _, name := range names {
-			lists[i] = append(lists[i], e.keyBy[name])
+	var lists [3][]*key
+	in := map[*key]bool{}
+	add := func(tier int, k *key) {
+		if k != nil && !in[k] {
+			in[k] = true
+			lists[tier] = append(lists[tier], k)
 		}
 	}
+	add(0, s.trial)
+	for _, name := range s.own() {
+		add(1, e.keyBy[name])
+	}
 	for _, l := range s.lends {
-		lists[0] = append(lists[0], l.key)
+		add(1, l.key)
+	}
+	for _, name := range s.Fallback {
+		add(2, e.keyBy[name])
 	}
 	s.tiers = nil
 	for _, keys := range lists {

@@ -126,7 +126,10 @@ type service struct {
 	strategy strategy
 	stuck    stuck
 	lends    []lend
-	books    []*book
+	// moved is where an operator has moved it, trial a key that is being tried.
+	moved *Moved
+	trial *key
+	books []*book
 	// inUse is the key that served last, tier the tier it is of.
 	inUse     *key
 	tier      int

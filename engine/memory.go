@@ -118,6 +118,8 @@ type ServiceMemory struct {
 	Name string     `json:"name"`
 	Pin  *PinMemory `json:"pin,omitempty"`
 	Lent []Lent     `json:"lent,omitempty"`
+	// Moved is where an operator has moved it.
+	Moved *Moved `json:"moved,omitempty"`
 	// InUse is the key that served last, Tier the number of its tier.
 	InUse string       `json:"in_use,omitempty"`
 	Tier  int          `json:"tier,omitempty"`
@@ -344,7 +346,7 @@ func (k *key) memory() KeyMemory {
 
 func (s *service) memory(now time.Time) ServiceMemory {
 	m := ServiceMemory{Name: s.Name, Tier: s.tier, Model: s.model, Scope: s.scope, Several: s.several, Requests: s.requests, Failures: s.failures,
-		Rotations: s.rotations, Refused: s.refused, Verdicts: s.verdicts, DownSince: timePtr(s.downSince), Lent: s.lent(), Books: memoriesOf(s.books, now)}
+		Rotations: s.rotations, Refused: s.refused, Verdicts: s.verdicts, DownSince: timePtr(s.downSince), Lent: s.lent(), Moved: s.moved, Books: memoriesOf(s.books, now)}
 	if s.pin != nil {
 		m.Pin = &PinMemory{Key: s.pin.key.Name, Until: timePtr(s.pin.until), By: s.pin.by}
 	}
@@ -474,6 +476,7 @@ func (k *key) restore(m *KeyMemory, now time.Time) {
 
 func (e *Engine) restoreService(s *service, m *ServiceMemory, now time.Time) {
 	s.restoreLend(e.keyBy, "", m.Lent, now)
+	s.restoreMove(e.keyBy, m.Moved)
 	e.arrange(s)
 	s.restorePin(e.keyBy, m.Pin, now)
 	if k := e.keyBy[m.InUse]; k != nil && s.serves(k) {

@@ -48,6 +48,7 @@ func init() {
 		VerbReset:   {key: true, service: true, run: (*Engine).opReset},
 		VerbLend:    {key: true, service: true, run: (*Engine).opLend},
 		VerbUnlend:  {key: true, service: true, run: (*Engine).opUnlend},
+		VerbMigrate: {service: true, run: (*Engine).opMigrate},
 		VerbUndo:    {run: (*Engine).opUndo},
 	}
 }

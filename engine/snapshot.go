@@ -100,10 +100,16 @@ type ServiceStatus struct {
 	// TokenRef is where its clients' token is read from; "" lets anyone in.
 	TokenRef string `json:"token_ref"`
 	Strategy string `json:"strategy"`
+	// Models are routed to it by name.
+	Models []string `json:"models"`
 	// KeyInUse is the key that served last, or that would serve next; "" when
 	// no key is usable.
 	KeyInUse string `json:"key_in_use"`
 	Pinned   string `json:"pinned"`
+	// Moved says that an operator gave it another key than the config; nil if
+	// not. Trying is a key that serves before its own until it has proved itself.
+	Moved  *Moved `json:"moved"`
+	Trying string `json:"trying"`
 	// Lent are those of Keys that serve it for a time only.
 	Lent []Lent `json:"lent"`
 	// PinnedUntil is zero when the pin has no end.
@@ -382,6 +388,7 @@ const (
 	VerbReset   Verb = "reset"
 	VerbLend    Verb = "lend"
 	VerbUnlend  Verb = "unlend"
+	VerbMigrate Verb = "migrate"
 	VerbUndo    Verb = "undo"
 )
 

@@ -40,7 +40,7 @@ func (e *Engine) Snapshot() Snapshot {
 
 func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 	st := ServiceStatus{Name: s.Name, Project: s.Project, Purpose: s.Purpose, Required: s.Required, Planned: s.Planned,
-		Strategy: firstOf(s.Strategy, RoundRobin), TokenRef: s.TokenRef, Keys: append([]string{}, s.Keys...), Fallback: append([]string{}, s.Fallback...),
+		Strategy: firstOf(s.Strategy, RoundRobin), TokenRef: s.TokenRef, Models: append([]string{}, s.Models...), Keys: append([]string{}, s.own()...), Moved: s.moved, Fallback: append([]string{}, s.Fallback...),
 		Usable: s.usable, InFlight: s.inFlight, Waiting: len(s.queue), Requests: s.requests, Failures: s.failures, Verdicts: s.verdicts, Rotations: s.rotations,
 		LastRotation: e.told(s.last, now), DownSince: timePtr(s.downSince), Refused: s.refused, Limits: limits(s.books, "service", now),
 		PerMin: s.rate.PerSecond(now) * 60, Series: s.series.list(buckets, now), Failed: s.failed.list(buckets, now), BucketS: bucketLength.Seconds()}
@@ -69,6 +69,10 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 		st.Health = HealthDegraded
 	default:
 		st.Health = HealthOK
+	}
+	if s.trial != nil {
+		st.Trying = s.trial.Name
+		st.Keys = append([]string{s.trial.Name}, slices.DeleteFunc(st.Keys, func(name string) bool { return name == s.trial.Name })...)
 	}
 	st.Lent = s.lent()
 	for _, l := range st.Lent {

@@ -179,6 +179,9 @@ func (e *Engine) bringBackService(s *service, a Action, m *ServiceMemory, now ti
 	case VerbLend, VerbUnlend:
 		s.restoreLend(e.keyBy, a.Key, m.Lent, now)
 		e.rearrange(s, now)
+	case VerbMigrate:
+		s.restoreMove(e.keyBy, m.Moved)
+		e.rearrange(s, now)
 	case VerbRotate:
 		if s.inUse = e.keyBy[m.InUse]; s.inUse != nil && !s.serves(s.inUse) {
 			s.inUse = nil

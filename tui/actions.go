@@ -53,6 +53,7 @@ func init() {
 		{keys: []string{"p"}, show: "p", name: "pin", hint: "pin", doc: "pin the service to the key for a time, or unpin it", acts: true, when: canPin, run: plainly(askPin)},
 		{keys: []string{"D"}, show: "D", name: "drain", doc: "drain the key: no new requests, those under way finish", acts: true, when: canDrain, run: plainly(askDrain)},
 		{keys: []string{"x"}, show: "x", name: "replace", doc: "replace the key's secret, which leaked or is old: the new one is typed unseen, tested and switched to, the old one drains; cannot be undone", acts: true, when: canReplace, run: plainly(askReplace)},
+		{keys: []string{"X"}, show: "X", name: "migrate", doc: "move the service to a key of its own: tested, switched to, verified with live traffic, rolled back if it fails; or back to the keys of the config", acts: true, when: canMigrate, run: plainly(askMigrate)},
 		{keys: []string{"L"}, show: "L", name: "lend", doc: "lend the key to another service for a time", acts: true, when: canLend, run: plainly(askLend)},
 		{keys: []string{"U"}, show: "U", name: "unlend", doc: "end a lend of the key, or to the service, before its time", acts: true, when: canUnlend, run: plainly(askUnlend)},
 		{keys: []string{"w"}, show: "w", name: "why", hint: "why", doc: "why: the last rotation, every hold of a key, every attempt of a request", when: hasSelection, run: plainly(why)},
@@ -71,6 +72,7 @@ func init() {
 		{keys: []string{"f"}, show: "f", name: "freeze", hint: "freeze", doc: "freeze the screen, or follow again", when: hasScene, run: plainly(freeze)},
 		{keys: []string{"+", "-"}, show: "+ -", name: "time", each: []string{"more time", "less time"}, doc: "how far back: 15m, 1h, 6h, 24h, all", when: hasScene, run: widen},
 		{keys: []string{"y"}, show: "y", name: "copy", doc: "copy the name to the clipboard; never a secret", when: canCopy, run: plainly(copyName)},
+		{keys: []string{"E"}, show: "E", name: "client", doc: "what to set in the service's client, here or in a container; and how to begin with a key or a .env", when: hasServices, run: plainly(showClient)},
 		{keys: []string{"o"}, show: "o", name: "open config", doc: "open the config in your editor", when: editable, run: plainly(edit)},
 		{keys: []string{"1", "2", "3", "4", "5"}, show: "1 2 3 4 5", name: "screens", each: screenNames(), doc: "services, keys, timeline, traffic, system", run: goTo},
 		{keys: []string{"j", "down", "k", "up"}, show: "j k ↓ ↑", name: "move", doc: "down, up", run: move},
@@ -461,7 +463,13 @@ func (st *state) copyText() string {
 // copyName asks the terminal to put a name on the clipboard (OSC 52).
 func copyName(m *Model) tea.Cmd {
 	text := clean(m.copyText())
-	m.toast = toastFor(m.now, "copied "+text, false, nil)
+	return m.toClipboard(text, text)
+}
+
+// toClipboard asks the terminal to put a text on the clipboard (OSC 52); what
+// is how the toast calls it.
+func (m *Model) toClipboard(text, what string) tea.Cmd {
+	m.toast = toastFor(m.now, "copied "+what, false, nil)
 	write := m.write
 	return func() tea.Msg {
 		if write != nil {

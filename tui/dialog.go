@@ -28,8 +28,10 @@ type dialog struct {
 	palette bool
 	// again is what ? does in a dialog that has more to show.
 	again func()
+	// copies is what y copies from a page; nil is nothing.
+	copies func(st *state) string
 	// work is what the page follows; while it runs, esc alone closes the page.
-	work *replacement
+	work work
 	// quitting is true for the question whether to quit.
 	quitting bool
 }
@@ -78,7 +80,10 @@ func (d *dialog) key(m *Model, k tea.KeyMsg) tea.Cmd {
 			d.again()
 			return nil
 		}
-		if d.work != nil && d.work.done == nil && name != "esc" {
+		if name == "y" && d.copies != nil {
+			return m.toClipboard(d.copies(&m.state), "the text")
+		}
+		if d.work != nil && !d.work.over() && name != "esc" {
 			d.scroll(m, name)
 			return nil
 		}

@@ -38,6 +38,7 @@ type fake struct {
 	steps []string
 	fails error
 	got   string
+	moved engine.Migration
 	// wait holds it after its steps, until it is closed or the replacement is
 	// cancelled.
 	wait chan struct{}

@@ -165,6 +165,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.stepped(msg)
 	case replacedMsg:
 		return m, m.replaced(msg)
+	case migratedMsg:
+		return m, m.migrated(msg)
 	case editedMsg:
 		if msg.err != nil {
 			m.toast = toastFor(m.now, "", false, fmt.Errorf("the editor: %w", msg.err))
@@ -330,7 +332,7 @@ func (msg doneMsg) words() string {
 // didWords begin what a toast says of several things done at once.
 var didWords = map[engine.Verb]string{engine.VerbRotate: "rotated", engine.VerbDisable: "disabled", engine.VerbEnable: "enabled",
 	engine.VerbDrain: "draining", engine.VerbLift: "lifted the holds of", engine.VerbReset: "reset",
-	engine.VerbLend: "lent", engine.VerbUnlend: "no longer lent"}
+	engine.VerbLend: "lent", engine.VerbUnlend: "no longer lent", engine.VerbMigrate: "moved"}
 
 func (msg doneMsg) undoable() bool { return len(msg.results) > 0 && msg.results[0].Undoable }
 

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -22,32 +20,13 @@ type Replacer interface {
 	Replace(ctx context.Context, key string, s secret.Secret, by string, tell func(text string)) error
 }
 
-// stepsAhead is how many steps may be told before the screen has taken them.
-const stepsAhead = 64
-
 // replacement is one exchange of a key's secret, from the typed secret to the
 // last request on the old one.
 type replacement struct {
 	key string
 	was string // the fingerprint of the old secret
-	// steps are what it told so far.
-	steps []step
-	done  *replacedMsg // nil while it runs
-	// cancel ends it, cancelled is true once a person did.
-	cancel    context.CancelFunc
-	cancelled bool
-	told      chan tea.Msg
-}
-
-type step struct {
-	at   time.Time
-	text string
-}
-
-// stepMsg is a step that a replacement told.
-type stepMsg struct {
-	of   *replacement
-	text string
+	progress
+	done *replacedMsg // nil while it runs
 }
 
 // replacedMsg is how a replacement ended, and the fingerprint that the key has
@@ -126,69 +105,27 @@ func (m *Model) replace(key string, s secret.Secret) tea.Cmd {
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &replacement{key: key, was: m.scene.keys[key].Fingerprint, cancel: cancel, told: make(chan tea.Msg, stepsAhead)}
-	d := &dialog{title: "Replacing the secret of " + key, work: r, body: r.body}
-	m.open(d)
+	r := &replacement{key: key, was: m.scene.keys[key].Fingerprint}
+	var ctx context.Context
+	r.progress, ctx = starting()
+	m.open(&dialog{title: "Replacing the secret of " + key, work: r, body: r.body})
 	all := m.src
-	return func() tea.Msg {
-		go func() {
-			// Whoever tells may hold what the proxy needs: telling never waits,
-			// not even for a screen that has gone.
-			err := src.Replace(ctx, key, s, "you", func(text string) {
-				select {
-				case r.told <- stepMsg{r, text}:
-				default:
-				}
-			})
-			cancel()
-			end := replacedMsg{of: r, err: err}
-			for _, k := range all.Snapshot().Keys {
-				if k.Name == key {
-					end.now = k.Fingerprint
-				}
+	return r.run(func(tell func(string)) error { return src.Replace(ctx, key, s, "you", tell) }, func(err error) tea.Msg {
+		end := replacedMsg{of: r, err: err}
+		for _, k := range all.Snapshot().Keys {
+			if k.Name == key {
+				end.now = k.Fingerprint
 			}
-			r.told <- end
-		}()
-		return <-r.told
-	}
-}
-
-// stepped takes in a step and waits for the next.
-func (m *Model) stepped(msg stepMsg) tea.Cmd {
-	r := msg.of
-	now := step{m.now, msg.text}
-	if n := len(r.steps); n > 0 && counts(msg.text) && counts(r.steps[n-1].text) {
-		r.steps[n-1] = now // a count takes the place of the one before
-	} else {
-		r.steps = append(r.steps, now)
-	}
-	m.follow(r)
-	return func() tea.Msg { return <-r.told }
-}
-
-// counts reports whether a step is only how many are left: "3 in flight".
-func counts(text string) bool {
-	n, ok := strings.CutSuffix(text, " in flight")
-	_, err := strconv.Atoi(n)
-	return ok && err == nil
-}
-
-// follow scrolls the page of a replacement to its end, and finds whether it is
-// still open.
-func (m *Model) follow(r *replacement) (open bool) {
-	i := slices.IndexFunc(m.dialogs, func(d *dialog) bool { return d.work == r })
-	if i >= 0 {
-		m.dialogs[i].scroll(m, "end")
-	}
-	return i >= 0
+		}
+		return end
+	})
 }
 
 // replaced takes in how a replacement ended.
 func (m *Model) replaced(msg replacedMsg) tea.Cmd {
 	r := msg.of
 	r.done = &msg
-	open := m.follow(r) // then the page tells how it ended, and nothing covers it
+	open := m.follow(&r.progress) // then the page tells how it ended, and nothing covers it
 	switch {
 	case msg.err == nil && !open:
 		m.toast = toastFor(m.now, "replaced the secret of "+r.key+": "+mark(r.was)+" → "+mark(msg.now)+"; u does not undo this", false, nil)
@@ -202,12 +139,10 @@ func (m *Model) replaced(msg replacedMsg) tea.Cmd {
 			m.toast = toastFor(m.now, "", false, fmt.Errorf("%w. %s", msg.err, r.outcome()))
 		}
 	}
-	if m.fetching {
-		return nil
-	}
-	m.fetching = true
-	return fetch(m.src, m.seq, m.reqSeq)
+	return m.ended()
 }
+
+func (r *replacement) over() bool { return r.done != nil }
 
 // switched reports whether a fingerprint is another than that of the old secret.
 func (r *replacement) switched(now string) bool { return now != "" && now != r.was }
@@ -253,11 +188,7 @@ func (r *replacement) closing(st *state) string {
 
 // body tells the steps as they happen, what is being waited for, and the end.
 func (r *replacement) body(st *state) []para {
-	var paras []para
-	for _, s := range r.steps {
-		paras = append(paras, fact(st.stamp(s.at), say(plain, s.text)))
-	}
-	paras = append(paras, line())
+	paras := r.paras(st)
 	switch {
 	case r.done == nil:
 		if k := st.live().keys[r.key]; k != nil && len(k.Retiring) > 0 {

@@ -53,6 +53,8 @@ type state struct {
 	tells bool
 	// replaces is whether it can replace secrets.
 	replaces bool
+	// migrates is whether it can move services to other keys.
+	migrates bool
 }
 
 // filter is the filter of the lists.

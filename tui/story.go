@@ -72,6 +72,7 @@ func (st *state) serviceStory(s *service) []para {
 		}
 		paras = append(paras, line(append(text, span{grey, "  " + k.Reason})...))
 	}
+	paras = append(paras, st.movedParas(s)...)
 	for i := range s.Lent {
 		if i == 0 {
 			paras = append(paras, line(), line(say(bold, "Keys that are lent to it")))
@@ -123,8 +124,11 @@ func (s *service) outage() (para, bool) {
 
 // secretFrom says where the secret of a key is read from.
 func secretFrom(k *engine.KeyStatus) string {
-	if k.Override == "" {
+	switch k.Override {
+	case "":
 		return k.Ref
+	case k.Ref:
+		return k.Override + ", added while it ran"
 	}
 	return k.Override + ", in the place of " + k.Ref
 }

@@ -59,6 +59,7 @@ type Options struct {
 func New(src Source, o Options, getenv func(string) string) *Model {
 	m := &Model{state: newState(), src: src, log: o.Log, editor: cmp.Or(getenv("VISUAL"), getenv("EDITOR"), "vi")}
 	_, m.replaces = src.(Replacer)
+	_, m.migrates = src.(Migrator)
 	m.zone = o.Zone
 	if m.zone == nil {
 		m.zone = time.Local

@@ -22,7 +22,7 @@ of them: from the keywheel that runs on it, else from its journal. Of each key:
 can it be read, does it look like a key of its provider, is it active, may it do
 what its services need, what quota is left, who shares its account, does it
 expire soon. Of each service: can it serve, what does it share with others. Then
-advice. --live asks the providers too, by calls that are free.
+advice, and of every setting which source won it. --live asks the providers too, by calls that are free.
 
 Exit code 2: the config is wrong. 3: a key or a service needs a person.`,
 		Args: cobra.NoArgs,
@@ -51,6 +51,7 @@ Exit code 2: the config is wrong. 3: a key or a service needs a person.`,
 			} else {
 				width, _, _ := term.GetSize(os.Stdout.Fd()) // 0 where it is none
 				err = r.Write(os.Stdout, width)
+				printValues(os.Stdout, r.Values)
 			}
 			if err == nil && r.Mark == checkup.Act {
 				err = exit(exitPerson)

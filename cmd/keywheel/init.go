@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +16,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"keywheel/engine"
+	"keywheel/engine/client"
 	"keywheel/engine/config"
+	"keywheel/engine/node"
 	"keywheel/engine/provider"
 	"keywheel/engine/proxy"
 	"keywheel/engine/secret"
@@ -64,6 +67,9 @@ func initialize(ctx context.Context, f *flags, o initOptions) error {
 		}
 	}
 	p, ok := provider.Lookup(o.provider)
+	if !ok && secret.LooksSecret(o.provider) {
+		return usageError{errors.New("what stands there looks like the key itself: first whose it is, the key comes after")}
+	}
 	if !ok {
 		return usageError{fmt.Errorf("there is no provider %q: %s", o.provider, strings.Join(provider.Names(), ", "))}
 	}
@@ -73,6 +79,9 @@ func initialize(ctx context.Context, f *flags, o initOptions) error {
 	}
 	if base == "" {
 		return usageError{fmt.Errorf("%s has no usual place: say --base-url", p.Name)}
+	}
+	if page := provider.KeyPage(p.Name); page != "" {
+		fmt.Fprintf(o.out, "keys are made at %s\n", page)
 	}
 	text, err := readHidden(o, lines)
 	if err != nil {
@@ -93,10 +102,7 @@ func initialize(ctx context.Context, f *flags, o initOptions) error {
 // readHidden reads the key without showing it.
 func readHidden(o initOptions, lines *bufio.Reader) (string, error) {
 	if term.IsTerminal(o.in.Fd()) {
-		fmt.Fprint(o.out, "paste the key (it is not shown): ")
-		b, err := term.ReadPassword(o.in.Fd())
-		fmt.Fprintln(o.out)
-		return strings.TrimSpace(string(b)), err
+		return typed(o.in, o.out, "paste the key (it is not shown): ")
 	}
 	line, err := lines.ReadString('\n')
 	if err != nil && line == "" {
@@ -142,11 +148,17 @@ func writeConfig(path string, key engine.Key, based bool, out io.Writer) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	keyFile := filepath.Join(dir, key.Name)
-	if err := writeNew(keyFile, key.Secret.Reveal()+"\n"); err != nil {
+	file := key.Name
+	err := writeNew(filepath.Join(dir, file), key.Secret.Reveal()+"\n")
+	for n := 2; errors.Is(err, fs.ErrExist); n++ {
+		file = fmt.Sprintf("%s-%d", key.Name, n)
+		err = writeNew(filepath.Join(dir, file), key.Secret.Reveal()+"\n")
+	}
+	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("# Every other setting: config.example.toml\n\n[keys.%s]\nprovider = %q\nsecret   = %q\n", key.Name, key.Provider, "file:keys/"+key.Name)
+	keyFile := filepath.Join(dir, file)
+	text := fmt.Sprintf("# Every other setting: config.example.toml\n\n[keys.%s]\nprovider = %q\nsecret   = %q\n", key.Name, key.Provider, "file:keys/"+file)
 	if based {
 		text += fmt.Sprintf("base_url = %q\n", key.BaseURL)
 	}
@@ -154,7 +166,26 @@ func writeConfig(path string, key engine.Key, based bool, out io.Writer) error {
 	if err := writeNew(path, text); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "wrote %s, and the key into %s\n\nStart it:            keywheel --config %s\nPoint a client at:   http://%s/%s/v1\n", path, keyFile, path, config.Defaults().Listen, key.Name)
+	fmt.Fprintf(out, "wrote %s, and the key into %s\n\nStart it:\n  keywheel --config %s\n\nSet in the client:\n", path, keyFile, path)
+	return tellClient(path, key.Name, out)
+}
+
+// tellClient says what to set in the client of a service.
+func tellClient(path, service string, out io.Writer) error {
+	cfg, err := config.Load(config.Options{Path: path})
+	if err != nil {
+		return err
+	}
+	s, err := node.Look(cfg)
+	if err != nil {
+		return err
+	}
+	if sv := serviceOf(s, service); sv != nil {
+		for _, v := range client.Of(s, *sv, false).Variables {
+			fmt.Fprintln(out, "  "+v.Line(false))
+		}
+	}
+	fmt.Fprintf(out, "\nIn a container: `keywheel env %s --docker`. Another key for another service: `keywheel migrate --help`.\n", service)
 	return nil
 }
 
@@ -179,7 +210,7 @@ func importCommand() *cobra.Command {
 			if len(files) == 0 {
 				files = []string{".env"}
 			}
-			text, err := config.Import(files)
+			text, err := config.Import(files, func(file string) bool { return filepath.Clean(file) == ".env" })
 			if err == nil {
 				fmt.Print(text)
 			}

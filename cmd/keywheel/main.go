@@ -100,7 +100,7 @@ monitor on your config.`,
 	p.StringVar(&f.listen, "listen", "", "where clients come in, host:port (default 127.0.0.1:5399)")
 	p.StringVar(&f.socket, "socket", "", "the control socket (default: $KEYWHEEL_SOCKET, else found)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(demoCommand(f), f.journaled(serveCommand(f)), statusCommand(f), eventsCommand(f), usageCommand(f), checkCommand(f), initCommand(f), importCommand(), attachCommand(f), explainCommand(), testCommand(f), whichCommand(f), replaceCommand(f), whyCommand(f), envCommand(f), mapCommand(f))
+	root.AddCommand(demoCommand(f), f.journaled(serveCommand(f)), statusCommand(f), eventsCommand(f), usageCommand(f), checkCommand(f), initCommand(f), importCommand(), attachCommand(f), explainCommand(), testCommand(f), whichCommand(f), replaceCommand(f), migrateCommand(f), whyCommand(f), envCommand(f), mapCommand(f))
 	root.AddCommand(actionCommands(f)...)
 	for _, c := range root.Commands() {
 		completeNames(f, c)

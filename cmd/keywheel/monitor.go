@@ -26,6 +26,11 @@ func runMonitor(ctx context.Context, f *flags) error {
 	for _, w := range cfg.Warnings {
 		fmt.Fprintln(os.Stderr, "keywheel: warning:", w)
 	}
+	if cfg.Path == "" { // there is no file to look into
+		for _, s := range cfg.Sources {
+			fmt.Fprintln(os.Stderr, "keywheel:", s)
+		}
+	}
 	ctx, unhook := signal.NotifyContext(ctx, endings(false)...)
 	defer unhook()
 	n, err := start(f, cfg, nil, 0, false)

@@ -200,6 +200,12 @@ func printNotes(w io.Writer, s engine.Snapshot) {
 		}
 	}
 	for _, sv := range s.Services {
+		if m := sv.Moved; m != nil {
+			lines = append(lines, fmt.Sprintf("%s was moved to %s by %s, %s; the config says %s", sv.Name, m.Key, m.By, m.At.Local().Format(time.DateTime), strings.Join(m.From, ", ")))
+		}
+		if sv.Trying != "" {
+			lines = append(lines, fmt.Sprintf("%s is being moved to %s, which is not verified yet", sv.Name, sv.Trying))
+		}
 		for _, l := range sv.Lent {
 			lines = append(lines, fmt.Sprintf("%s lent to %s until %s", l.Key, l.Service, l.Until.Local().Format(time.DateTime)))
 		}

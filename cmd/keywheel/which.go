@@ -82,13 +82,10 @@ func matching(s engine.Snapshot, sec secret.Secret) (list []whichName) {
 func readSecret(in *os.File, usage string) (string, error) {
 	var text string
 	if term.IsTerminal(in.Fd()) {
-		fmt.Fprint(os.Stderr, "paste the secret (it is not shown): ")
-		b, err := term.ReadPassword(in.Fd())
-		fmt.Fprintln(os.Stderr)
-		if err != nil {
+		var err error
+		if text, err = typed(in, os.Stderr, "paste the secret (it is not shown): "); err != nil {
 			return "", err
 		}
-		text = string(b)
 	} else {
 		lines := bufio.NewScanner(in)
 		lines.Scan()

@@ -94,6 +94,8 @@ type Report struct {
 	Listen string `json:"listen"`
 	// Sources tell what was taken from where.
 	Sources []string `json:"sources"`
+	// Values are all settings in force, and which source won each.
+	Values []config.Value `json:"values"`
 	// Mark is the worst of everything; advice does not count.
 	Mark     Mark      `json:"mark"`
 	Keys     []Key     `json:"keys"`
@@ -122,7 +124,7 @@ type Seen struct {
 // Of looks at everything there is.
 func Of(cfg *config.Config, seen Seen) Report {
 	l := newLook(cfg, seen)
-	r := Report{Version: 1, At: l.now, From: seen.From, Listen: cfg.Listen, Sources: append([]string{}, cfg.Sources...),
+	r := Report{Version: 1, At: l.now, From: seen.From, Listen: cfg.Listen, Sources: append([]string{}, cfg.Sources...), Values: append([]config.Value{}, cfg.Values...),
 		Keys: []Key{}, Services: []Service{}, Findings: []Finding{}, ascii: cfg.ASCII, untried: seen.Untried && seen.Told == nil}
 	for i := range cfg.Engine.Keys {
 		r.Keys = append(r.Keys, l.key(&cfg.Engine.Keys[i]))

@@ -89,6 +89,8 @@ type Config struct {
 	Notes []Problem
 	// Sources tell what was taken from where, one line each.
 	Sources []string
+	// Values are all settings in force, each with the source that won it.
+	Values []Value
 }
 
 // Alerts say what is told to people outside, and how.
@@ -151,7 +153,7 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{Options: o, config: Defaults(), dir: o.Dir, keyAt: map[string]declared{}, serviceAt: map[string]declared{}, missing: map[string]Problem{}}
+	l := &loader{Options: o, config: Defaults(), dir: o.Dir, keyAt: map[string]declared{}, serviceAt: map[string]declared{}, missing: map[string]Problem{}, lost: map[string][]string{}}
 	l.config.LoadedAt = time.Now()
 	if l.config.Path = file; file != "" {
 		l.dir = filepath.Dir(file)
@@ -173,6 +175,7 @@ func Load(o Options) (*Config, error) {
 		}
 		l.readOverrides()
 		l.checkAll()
+		l.config.Values = l.values()
 	}
 	l.config.Warnings, l.config.Notes = inOrder(l.warnings), inOrder(l.notes)
 	if len(l.errors) > 0 {

@@ -213,7 +213,7 @@ func (l *loader) checkKeys() {
 
 func (l *loader) checkKey(k engine.Key, used bool, same map[heldKey]string) {
 	at := l.keyAt[k.Name]
-	if !used {
+	if !used && !wasAdded(k) {
 		l.warn(at.problem("", "no service uses key %s", k.Name))
 	}
 	if !k.Expires.IsZero() && !k.Expires.After(l.Now) {

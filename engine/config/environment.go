@@ -57,13 +57,25 @@ func (s source) problem(variable string, n int, format string, args ...any) Prob
 	return Problem{File: s.name, Line: first + max(n, 1) - 1, Text: variable + ": " + text}
 }
 
+// place names a variable as a source: "API_BASE in .env:4".
+func (s source) place(variable string, n int) string {
+	if !s.file {
+		return variable + " in the environment"
+	}
+	_, first := s.get(variable)
+	return fmt.Sprintf("%s in %s:%d", variable, s.name, first+max(n, 1)-1)
+}
+
 // readEnvironment adds the services of LLM_MODEL_CONFIGS, then that of the
 // simple variables.
 func (l *loader) readEnvironment() {
 	e := &environment{loader: l, from: map[string]string{}, held: map[heldKey]string{}}
-	for _, s := range l.sources() {
+	for i, s := range l.sources() {
 		if s.value(modelConfigs) != "" {
 			e.addModels(s)
+			if rest := l.sources()[i+1:]; len(rest) > 0 && rest[0].value(modelConfigs) != "" {
+				l.tell("%s is not used, that of %s stands", rest[0].place(modelConfigs, 0), s.in)
+			}
 			break
 		}
 		if s.file {
@@ -92,6 +104,8 @@ type environment struct {
 	// held are the keys so far: one secret at one place is one key, however
 	// many models list it.
 	held map[heldKey]string
+	// take is what is done with each service; nil adds it.
+	take func(c candidate)
 }
 
 type heldKey struct {
@@ -116,6 +130,8 @@ type candidate struct {
 	dialect  string
 	// temperature is nil where none is told.
 	temperature *float64
+	// origins are where each of its settings is from.
+	origins map[string]taken
 }
 
 // what names the service in a sentence.
@@ -144,17 +160,91 @@ func (e *environment) addModels(s source) {
 	}
 	for _, m := range models {
 		c := candidate{source: s, variable: modelConfigs, line: m.line, label: printable(m.name) + ": ", model: m.name,
-			texts: m.keys, base: m.base, baseName: "api_base", dialect: m.dialect, temperature: m.temperature,
+			texts: m.keys, base: m.base, baseName: "api_base", dialect: m.dialect, temperature: m.temperature, origins: map[string]taken{},
 			ref: func(i int) string { return fmt.Sprintf("%s#%s[%d]", modelConfigs, m.name, i) }}
-		if c.base == "" {
-			c.base = s.value(apiBase)
-		}
+		e.layer(&c, m)
 		if _, wrong := c.destination(); wrong != "" {
 			e.error(c.problem("%s", wrong))
 			continue
 		}
 		e.add(c)
 	}
+}
+
+// fields are the settings that the entry of a model and a simple variable both
+// give, the entry's first.
+var fields = []struct{ field, variable, setting string }{
+	{"api_base", apiBase, "base_url"}, {"provider", llmProvider, "kind"}, {"temperature", llmTemperature, "temperature"},
+}
+
+// layer puts the simple variables under the entry of a model: they give what it
+// leaves out. What says where its keys go comes from its own source only.
+func (e *environment) layer(c *candidate, m modelEntry) {
+	at := func(field string) string { return c.source.place(modelConfigs, m.lines[field]) }
+	for _, f := range fields {
+		from := c.source
+		if f.variable == llmTemperature {
+			from = e.first(f.variable)
+		}
+		text := from.value(f.variable)
+		switch {
+		case m.lines[f.field] > 0 && text != "":
+			c.origins[f.setting] = taken{at(f.field), []string{from.place(f.variable, 0)}}
+		case m.lines[f.field] > 0:
+			c.origins[f.setting] = taken{from: at(f.field)}
+		case text != "":
+			c.origins[f.setting] = taken{from: from.place(f.variable, 0)}
+		}
+	}
+	if c.base == "" {
+		c.base = c.source.value(apiBase)
+	}
+	if c.dialect == "" {
+		c.dialect = c.source.value(llmProvider)
+	}
+	if c.temperature == nil {
+		c.temperature = e.temperature()
+	}
+	var keys string
+	switch {
+	case m.lines["api_keys"] > 0:
+		keys = at("api_keys")
+	case m.lines["api_key"] > 0:
+		keys = at("api_key")
+	default:
+		keys = e.layerKey(c)
+	}
+	c.origins["keys"], c.origins["secret"] = taken{from: keys}, taken{from: keys}
+	c.origins["models"] = taken{from: c.source.place(modelConfigs, m.line)}
+}
+
+// layerKey gives an entry without a key the simple one of its source, if that
+// one belongs to the same place. It returns where that stands.
+func (e *environment) layerKey(c *candidate) string {
+	key := c.source.value(apiKey)
+	simple := candidate{source: c.source, model: c.source.value(llmModel), base: c.source.value(apiBase), baseName: apiBase, dialect: c.source.value(llmProvider)}
+	to, wrong := c.destination()
+	its, alsoWrong := simple.destination()
+	if key == "" || wrong != "" || alsoWrong != "" || hostOf(to.base) != hostOf(its.base) {
+		return c.source.place(modelConfigs, c.line)
+	}
+	c.texts, c.ref = strings.Split(key, ","), func(int) string { return apiKey }
+	return c.source.place(apiKey, 0)
+}
+
+// temperature is that of LLM_TEMPERATURE, nil if there is none.
+func (e *environment) temperature() *float64 {
+	from := e.first(llmTemperature)
+	text := from.value(llmTemperature)
+	if text == "" {
+		return nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		e.warn(from.problem(llmTemperature, 0, "must be a number; it is left out"))
+		return nil
+	}
+	return &f
 }
 
 // addSimple adds the service of API_KEY and its companions, from the first
@@ -178,13 +268,8 @@ func (e *environment) addSimple() {
 			idle = append(idle, c.problem("%s", wrong))
 			continue
 		}
-		if from := e.first(llmTemperature); from.value(llmTemperature) != "" {
-			if f, err := strconv.ParseFloat(from.value(llmTemperature), 64); err == nil {
-				c.temperature = &f
-			} else {
-				e.warn(from.problem(llmTemperature, 0, "must be a number; it is left out"))
-			}
-		}
+		c.temperature = e.temperature()
+		c.origins = e.simpleOrigins(s)
 		e.use(s)
 		e.add(c)
 		break
@@ -193,6 +278,28 @@ func (e *environment) addSimple() {
 	if len(e.config.Engine.Services) == 0 && len(e.errors) == 0 {
 		e.errors = append(e.errors, idle...)
 	}
+}
+
+// simpleOrigins are where the settings of the simple variables are from.
+func (e *environment) simpleOrigins(s source) map[string]taken {
+	all := map[string]taken{}
+	for _, v := range []struct {
+		setting, variable string
+		from              source
+	}{{"keys", apiKey, s}, {"secret", apiKey, s}, {"base_url", apiBase, s}, {"kind", llmProvider, s},
+		{"models", llmModel, e.first(llmModel)}, {"temperature", llmTemperature, e.first(llmTemperature)}} {
+		if v.from.value(v.variable) == "" {
+			continue
+		}
+		o := taken{from: v.from.place(v.variable, 0)}
+		for _, other := range e.sources() {
+			if other.name != v.from.name && other.value(v.variable) != "" {
+				o.over = append(o.over, other.place(v.variable, 0))
+			}
+		}
+		all[v.setting] = o
+	}
+	return all
 }
 
 // first is the source whose variable counts.
@@ -216,9 +323,14 @@ func (e *environment) use(s source) {
 
 // add makes a service and its keys, unless a higher source has the service.
 func (e *environment) add(c candidate) {
+	if e.take != nil {
+		e.take(c)
+		return
+	}
 	name := slug(c.model)
 	if at, taken := e.serviceAt[name]; taken && e.from[name] != c.variable {
 		e.tell("%s from %s in %s is not used, the service %s of %s stands", c.what(), c.variable, c.source.in, name, at.file)
+		e.lost[name] = append(e.lost[name], c.source.place(c.variable, c.line))
 		return
 	}
 	name = unique(name, func(name string) bool { _, taken := e.serviceAt[name]; return taken })
@@ -232,11 +344,7 @@ func (e *environment) add(c candidate) {
 	s := engine.Service{Name: name, Keys: keys, Strategy: engine.RoundRobin, Source: c.source.name}
 	if c.model != "" {
 		s.Purpose = c.what()
-		s.Models = []string{c.model}
-		if upstream := withoutPrefix(c.model, to.kind.Name); upstream != c.model {
-			s.Models = append(s.Models, upstream)
-			s.Aliases = map[string]string{c.model: upstream}
-		}
+		s.Models, s.Aliases = c.names(to)
 	}
 	if c.temperature != nil {
 		s.Defaults = map[string]any{"temperature": *c.temperature}
@@ -246,10 +354,20 @@ func (e *environment) add(c candidate) {
 	e.tell("%s from %s in %s: %s", c.what(), c.variable, c.source.in, count(len(keys), "key"))
 }
 
+// names are what clients may call the candidate's model, and what it is called
+// upstream where that is another name.
+func (c candidate) names(to target) (models []string, aliases map[string]string) {
+	upstream := withoutPrefix(c.model, to.kind.Name)
+	if upstream == c.model {
+		return []string{c.model}, nil
+	}
+	return []string{c.model, upstream}, map[string]string{c.model: upstream}
+}
+
 // declared is where the candidate stands.
 func (c candidate) declared() declared {
 	p := c.problem("")
-	return declared{file: p.File, label: strings.TrimSuffix(p.Text, ": "), line: func(string) int { return p.Line }}
+	return declared{file: p.File, label: strings.TrimSuffix(p.Text, ": "), line: func(string) int { return p.Line }, origins: c.origins}
 }
 
 func (l *loader) tell(format string, args ...any) {

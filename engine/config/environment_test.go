@@ -231,6 +231,7 @@ func TestPrecedence(t *testing.T) {
 		"1 key, 1 service from keywheel.toml",
 		"model ui from LLM_MODEL_CONFIGS in the environment is not used, the service ui of keywheel.toml stands",
 		"model m from LLM_MODEL_CONFIGS in the environment: 1 key",
+		"LLM_MODEL_CONFIGS in .env:1 is not used, that of the environment stands",
 		"model m from API_KEY in .env is not used, the service m of LLM_MODEL_CONFIGS stands",
 	})
 	same(t, "warnings", strs(c.Warnings), []string{"LLM_MODEL_CONFIGS:1: m: model m is routed to service ui"})

@@ -30,6 +30,10 @@ type loader struct {
 	// keyAt and serviceAt are where things are declared, by name.
 	keyAt     map[string]declared
 	serviceAt map[string]declared
+	// doc is the config file; nil is none.
+	doc *document
+	// lost are the sources whose service of a name is not used, by the name.
+	lost map[string][]string
 }
 
 // declared is where a key or a service stands, to report problems of it.
@@ -39,6 +43,11 @@ type declared struct {
 	line  func(setting string) int
 	// fromTOML tells a declaration of the file from one of the environment.
 	fromTOML bool
+	// doc and path are where it stands in the file; origins are where each of
+	// its settings is from, where it is of the environment.
+	doc     *document
+	path    path
+	origins map[string]taken
 }
 
 // problem says something of the thing, on the line of one of its settings.
@@ -52,7 +61,7 @@ func (d declared) problem(setting, format string, args ...any) Problem {
 
 // inTOML is a declaration at p.
 func (d *document) inTOML(p path) declared {
-	return declared{d.file, p.String(), func(setting string) int { return d.lines.line(p.join(setting)) }, true}
+	return declared{file: d.file, label: p.String(), line: func(setting string) int { return d.lines.line(p.join(setting)) }, fromTOML: true, doc: d, path: p}
 }
 
 func (l *loader) addKey(k engine.Key, at declared) {
@@ -74,6 +83,11 @@ type dotenv struct {
 	// used is set when anything is taken from it. Its neighbours' variables are
 	// none of our business.
 	used *atomic.Bool
+}
+
+// newDotenv is a .env file that is read already.
+func newDotenv(file string, vars secret.Dotenv) dotenv {
+	return dotenv{file: file, path: file, Dotenv: vars, used: new(atomic.Bool)}
 }
 
 func (l *loader) readDotenv() {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"keywheel/engine/secret"
 )
 
 // modelEntry is one model of LLM_MODEL_CONFIGS.
@@ -22,6 +24,8 @@ type modelEntry struct {
 	// dialect is the entry's "provider": whose API the base speaks.
 	dialect     string
 	temperature *float64
+	// lines are where its fields stand.
+	lines map[string]int
 }
 
 // remark is something to say about a line of the value. It names no secret.
@@ -35,7 +39,7 @@ type remark struct {
 // Comments from # to the end of the line, and commas before a closing bracket,
 // are put up with.
 func parseModels(value string) (entries []modelEntry, remarks []remark) {
-	raw := []byte(withoutComments(value))
+	raw := []byte(secret.PlainJSON(value))
 	line := func(offset int) int { return 1 + bytes.Count(raw[:min(offset, len(raw))], []byte("\n")) }
 	var whole any
 	if err := json.Unmarshal(raw, &whole); err != nil {
@@ -54,7 +58,7 @@ func parseModels(value string) (entries []modelEntry, remarks []remark) {
 	}
 	seen := map[string]bool{}
 	members(raw, func(name string, value []byte, offset, inside int) {
-		e := modelEntry{name: name, line: line(offset)}
+		e := modelEntry{name: name, line: line(offset), lines: map[string]int{}}
 		say := func(offset int, fatal bool, format string, args ...any) {
 			remarks = append(remarks, remark{line(offset), printable(name) + ": " + fmt.Sprintf(format, args...), fatal})
 		}
@@ -70,6 +74,9 @@ func parseModels(value string) (entries []modelEntry, remarks []remark) {
 		default:
 			seen[name] = true
 			members(value, func(field string, value []byte, at, _ int) {
+				if string(value) != "null" {
+					e.lines[field] = line(inside + at)
+				}
 				e.take(field, value, func(fatal bool, format string, args ...any) { say(inside+at, fatal, format, args...) })
 			})
 			entries = append(entries, e)
@@ -201,37 +208,4 @@ func members(object []byte, each func(name string, value []byte, offset, inside 
 		text, _ := name.(string)
 		each(text, value, offset, int(dec.InputOffset())-len(value))
 	}
-}
-
-// withoutComments blanks out comments, and commas that nothing follows. Every
-// other byte stays where it is.
-func withoutComments(text string) string {
-	out := []byte(text)
-	comma := -1 // the last comma, while only blanks came after it
-	for i := 0; i < len(out); i++ {
-		switch c := out[i]; c {
-		case '"':
-			comma = -1
-			for i++; i < len(out) && out[i] != '"'; i++ {
-				if out[i] == '\\' {
-					i++
-				}
-			}
-		case '#':
-			for ; i < len(out) && out[i] != '\n'; i++ {
-				out[i] = ' '
-			}
-		case ',':
-			comma = i
-		case ']', '}':
-			if comma >= 0 {
-				out[comma] = ' '
-			}
-			comma = -1
-		case ' ', '\t', '\r', '\n':
-		default:
-			comma = -1
-		}
-	}
-	return string(out)
 }

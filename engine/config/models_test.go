@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"keywheel/engine/secret"
 )
 
 // manyModels is a value of LLM_MODEL_CONFIGS with n keys.
@@ -143,7 +145,7 @@ func FuzzParseModels(f *testing.F) {
 				t.Errorf("%q on line %d of %d", r.text, r.line, lines)
 			}
 		}
-		if len(withoutComments(value)) != len(value) {
+		if len(secret.PlainJSON(value)) != len(value) {
 			t.Error("comments were not blanked out")
 		}
 	})

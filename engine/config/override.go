@@ -27,10 +27,13 @@ type override struct {
 	Provider string `json:"provider"`
 	Host     string `json:"host"`
 	Replaces string `json:"replaces"`
+	// Like is set where it replaces nothing and is a key of its own, one that was
+	// made at run time like another.
+	Like string `json:"like,omitempty"`
 }
 
 func overrideOf(k *engine.Key, replaces string) override {
-	return override{k.Provider, strings.ToLower(hostOf(k.BaseURL)), replaces}
+	return override{Provider: k.Provider, Host: strings.ToLower(hostOf(k.BaseURL)), Replaces: replaces}
 }
 
 func fingerprint(k *engine.Key) string { return k.Secret.Fingerprint(k.Provider, hostOf(k.BaseURL)) }
@@ -50,6 +53,7 @@ func (l *loader) readOverrides() {
 		}
 		l.about(Subject{Key: k.Name}, func() { l.useOverride(k, file) })
 	}
+	l.readAdded()
 }
 
 // useOverride puts a replaced secret in the place of one key's, if it is for it.
@@ -60,6 +64,8 @@ func (l *loader) useOverride(k *engine.Key, file string) {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		l.warn(at.problem("secret", "%s is not used: %v", file, err))
+	case o.Like != "":
+		l.note(at.problem("secret", "%s is not used any more: the config has key %s now. Delete it", file, k.Name))
 	case o != overrideOf(k, o.Replaces):
 		l.warn(at.problem("secret", "%s is not used: its secret was given for %s at %s. Delete it if it is no longer needed", file, printable(o.Provider), printable(o.Host)))
 	case o.Replaces != l.config.own[k.Name] && k.Missing == "":
@@ -116,7 +122,13 @@ func (c *Config) Replace(key string, s secret.Secret) (next *Config, where strin
 		return nil, "", fmt.Errorf("there is no key %q", key)
 	}
 	k := &next.Engine.Keys[i]
-	about, err := json.Marshal(overrideOf(k, c.own[key]))
+	of := overrideOf(k, c.own[key])
+	if wasAdded(*k) {
+		if _, was, err := readOverride(c.overrideFile(key)); err == nil {
+			of = was
+		}
+	}
+	about, err := json.Marshal(of)
 	if err != nil {
 		return nil, "", err
 	}

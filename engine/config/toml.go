@@ -45,6 +45,7 @@ func (l *loader) readTOML() {
 		source, values = less, nil
 	}
 	d := &document{report: &l.report, file: file, lines: indexLines(source)}
+	l.doc = d
 	f := &fileDecl{config: l.config}
 	topSettings.read(d, nil, values, f)
 	r := &resolver{loader: l, document: d, decl: f}

@@ -54,7 +54,7 @@ func TestReplaceThereAndBack(t *testing.T) {
 	for _, body := range []string{`{"key":"a","sk-test-not-a-key-3":1}`, `sk-test-not-a-key-3`, `{"key":"a","secret":"` + strings.Repeat("x", 70<<10) + `"}`} {
 		var answer any
 		err := c.call(context.Background(), http.MethodPost, "/v1/replace", []byte(body), &answer)
-		if err == nil || !strings.Contains(err.Error(), "not a replacement") || strings.Contains(err.Error(), "not-a-key") {
+		if err == nil || !strings.Contains(err.Error(), "not understood") || strings.Contains(err.Error(), "not-a-key") {
 			t.Error(err)
 		}
 	}

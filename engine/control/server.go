@@ -65,6 +65,7 @@ func serveTo(l net.Listener, s Source, patience time.Duration) *Server {
 	mux.HandleFunc("GET /v1/system", srv.system)
 	mux.HandleFunc("POST /v1/actions", srv.actions)
 	mux.HandleFunc("POST /v1/replace", srv.replace)
+	mux.HandleFunc("POST /v1/migrate", srv.migrate)
 	mux.Handle("GET /metrics", metricsHandler(s))
 	srv.http = http.Server{
 		Handler:           guard(mux),

@@ -188,7 +188,19 @@ func readDotenv(arg string, o ReadOptions) (string, *Error) {
 	if wrong != nil {
 		return "", wrong
 	}
-	v, ok := ParseDotenv(text).Lookup(name)
+	vars := ParseDotenv(text)
+	v, ok := vars.Lookup(name)
+	if variable, model, inside := strings.Cut(name, "/"); !ok && inside {
+		models, there := vars.Lookup(variable)
+		if !there {
+			return "", why(nil, "write "+variable+"=... into that file", "is not set there")
+		}
+		keys, found := modelKeys(models.Value, model)
+		if !found {
+			return "", why(nil, "name a model of "+variable, "is not there")
+		}
+		return keys, nil
+	}
 	if !ok {
 		return "", why(nil, "write "+name+"=... into that file", "is not set there")
 	}
