@@ -1,0 +1,84 @@
+package control
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"keywheel/engine"
+)
+
+// step is one line of the answer to what takes a while: something that
+// happened, or how it ended.
+type step struct {
+	Text  string          `json:"text,omitempty"`
+	Test  *engine.KeyTest `json:"test,omitempty"`
+	Done  bool            `json:"done,omitempty"`
+	Error string          `json:"error,omitempty"`
+}
+
+// steps answers with what work tells as it happens, one JSON object a line.
+func (s *Server) steps(w http.ResponseWriter, work func(tell func(step)) error) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := http.NewResponseController(w)
+	send := func(st step) {
+		_ = out.SetWriteDeadline(time.Now().Add(s.patience))
+		_ = json.NewEncoder(w).Encode(st)
+		_ = out.Flush()
+	}
+	if err := work(send); err != nil {
+		send(step{Error: err.Error()})
+		return
+	}
+	send(step{Done: true})
+}
+
+// follow asks for something that takes a while and tells of its steps as they
+// happen, until it is done.
+func (c *Client) follow(ctx context.Context, path string, ask any, tell func(step)) error {
+	body, err := json.Marshal(ask)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://keywheel"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if c.terminal != "" {
+		req.Header.Set(terminalHeader, c.terminal)
+	}
+	res, err := c.stream.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+		return refusal(res, text)
+	}
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		var st step
+		switch err := json.Unmarshal(lines.Bytes(), &st); {
+		case err != nil:
+			return err
+		case st.Error != "":
+			return errors.New(st.Error)
+		case st.Done:
+			return nil
+		default:
+			tell(st)
+		}
+	}
+	err = lines.Err()
+	if err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("%w; the steps that it told are done", c.unreachable(err))
+}
