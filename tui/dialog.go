@@ -29,9 +29,18 @@ type dialog struct {
 	// again is what ? does in a dialog that has more to show.
 	again func()
 	// work is what the page follows; while it runs, esc alone closes the page.
-	work *replacement
+	work work
 	// quitting is true for the question whether to quit.
 	quitting bool
+}
+
+// work is something that takes a while, followed on a page.
+type work interface {
+	running() bool
+	// leave is esc on the page.
+	leave(st *state)
+	// closing says what esc does.
+	closing(st *state) string
 }
 
 // option is one way out of a dialog. One without run just closes it.
@@ -78,7 +87,7 @@ func (d *dialog) key(m *Model, k tea.KeyMsg) tea.Cmd {
 			d.again()
 			return nil
 		}
-		if d.work != nil && d.work.done == nil && name != "esc" {
+		if d.work != nil && d.work.running() && name != "esc" {
 			d.scroll(m, name)
 			return nil
 		}

@@ -163,7 +163,7 @@ func (m *Model) stepped(msg stepMsg) tea.Cmd {
 	} else {
 		r.steps = append(r.steps, now)
 	}
-	m.follow(r)
+	m.pageEnd(r)
 	return func() tea.Msg { return <-r.told }
 }
 
@@ -174,10 +174,10 @@ func counts(text string) bool {
 	return ok && err == nil
 }
 
-// follow scrolls the page of a replacement to its end, and finds whether it is
-// still open.
-func (m *Model) follow(r *replacement) (open bool) {
-	i := slices.IndexFunc(m.dialogs, func(d *dialog) bool { return d.work == r })
+// pageEnd scrolls the page of some work to its end, and finds whether it is still
+// open.
+func (m *Model) pageEnd(w work) (open bool) {
+	i := slices.IndexFunc(m.dialogs, func(d *dialog) bool { return d.work == w })
 	if i >= 0 {
 		m.dialogs[i].scroll(m, "end")
 	}
@@ -188,7 +188,7 @@ func (m *Model) follow(r *replacement) (open bool) {
 func (m *Model) replaced(msg replacedMsg) tea.Cmd {
 	r := msg.of
 	r.done = &msg
-	open := m.follow(r) // then the page tells how it ended, and nothing covers it
+	open := m.pageEnd(r) // then the page tells how it ended, and nothing covers it
 	switch {
 	case msg.err == nil && !open:
 		m.toast = toastFor(m.now, "replaced the secret of "+r.key+": "+mark(r.was)+" → "+mark(msg.now)+"; u does not undo this", false, nil)
@@ -202,11 +202,7 @@ func (m *Model) replaced(msg replacedMsg) tea.Cmd {
 			m.toast = toastFor(m.now, "", false, fmt.Errorf("%w. %s", msg.err, r.outcome()))
 		}
 	}
-	if m.fetching {
-		return nil
-	}
-	m.fetching = true
-	return fetch(m.src, m.seq, m.reqSeq)
+	return m.lookNow()
 }
 
 // switched reports whether a fingerprint is another than that of the old secret.
@@ -224,6 +220,8 @@ func (r *replacement) outcome() string {
 	}
 }
 
+func (r *replacement) running() bool { return r.done == nil }
+
 // leave is esc on the page: before the switch it cancels, after it the rest goes
 // on and a toast tells how it ended.
 func (r *replacement) leave(st *state) {
@@ -239,7 +237,6 @@ func (r *replacement) inForce(st *state) bool {
 	return k != nil && r.switched(k.Fingerprint)
 }
 
-// closing says what esc does.
 func (r *replacement) closing(st *state) string {
 	switch {
 	case r.done != nil:
