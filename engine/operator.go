@@ -113,10 +113,7 @@ func (e *Engine) Act(a Action) (Result, Deed, error) {
 	d.ID, d.Text = e.actions, text
 	if d.Undo != nil {
 		e.narrow(d.Undo)
-		e.undo = append(e.undo, d)
-		if len(e.undo) > undoDepth {
-			e.undo = slices.Delete(e.undo, 0, 1)
-		}
+		e.noteDeed(d)
 	}
 	ev := Event{At: now, Kind: EventOperator, Service: a.Service, Key: a.Key, State: Active, By: a.By, Text: text}
 	if a.Reason != "" {

@@ -231,3 +231,52 @@ func TestTheEventRingIsBounded(t *testing.T) {
 		t.Errorf("%d events after the last but one", len(got))
 	}
 }
+
+// What cannot be undone stands in the way of what was done before it.
+func TestAReplacedSecretIsNotUndone(t *testing.T) {
+	t.Parallel()
+	e := testEngine(t, 2, RoundRobin)
+	do(t, e, Action{Verb: VerbDisable, Key: "k1"})
+	d := e.Replaced("k2", "you")
+	if d.Verb != VerbReplace || d.Undo == nil || d.ID == 0 {
+		t.Errorf("kept as %+v", d)
+	}
+	if s := e.Snapshot(); s.Undo != "" || !strings.Contains(s.UndoRefused, "replaced the secret of k2") {
+		t.Errorf("undo %q, refused %q", s.Undo, s.UndoRefused)
+	}
+	if _, err := e.Do(Action{Verb: VerbUndo}); err == nil || !strings.Contains(err.Error(), "another replacement") || stateOf(t, e, "k1") != Disabled {
+		t.Errorf("undo: %v, k1 is %v", err, stateOf(t, e, "k1"))
+	}
+	// What is done after it is undone, and no more.
+	do(t, e, Action{Verb: VerbDisable, Key: "k2"})
+	do(t, e, Action{Verb: VerbUndo})
+	if _, err := e.Do(Action{Verb: VerbUndo}); err == nil || stateOf(t, e, "k2") != Active {
+		t.Errorf("undo: %v, k2 is %v", err, stateOf(t, e, "k2"))
+	}
+	// It is remembered.
+	m := e.Memory()
+	if again := m.Undo[len(m.Undo)-1]; again.Undo.Never == "" {
+		t.Errorf("remembered as %+v", again)
+	}
+}
+
+func TestThePulseChangesWithWhatHappens(t *testing.T) {
+	t.Parallel()
+	e := testEngine(t, 2, RoundRobin)
+	was := e.Pulse()
+	if e.Pulse() != was {
+		t.Error("it changes by being asked")
+	}
+	for name, happen := range map[string]func(){
+		"a request":  func() { serve(t, e) },
+		"an action":  func() { do(t, e, Action{Verb: VerbDisable, Key: "k1"}) },
+		"a stranger": func() { e.TurnedAway("10.0.0.1", "GET", "/", "no such service", 404) },
+	} {
+		happen()
+		if now := e.Pulse(); now == was {
+			t.Errorf("%s does not change it", name)
+		} else {
+			was = now
+		}
+	}
+}

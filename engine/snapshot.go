@@ -23,6 +23,11 @@ type Snapshot struct {
 	You string `json:"you,omitempty"`
 	// Undo names the action that undo would take back; "" if none.
 	Undo string `json:"undo"`
+	// UndoRefused says why undo takes nothing back now although something was
+	// done; "" if it would.
+	UndoRefused string `json:"undo_refused,omitempty"`
+	// Notice is what everybody who looks should be told: that it is a demo.
+	Notice string `json:"notice,omitempty"`
 }
 
 // ConfigStatus is the configuration in force, and what is wrong with the files
@@ -97,6 +102,8 @@ type ServiceStatus struct {
 	Provider string `json:"provider"`
 	// Kind is the built-in provider whose API it is.
 	Kind string `json:"kind"`
+	// Dialect is the API that its keys speak.
+	Dialect string `json:"dialect"`
 	// TokenRef is where its clients' token is read from; "" lets anyone in.
 	TokenRef string `json:"token_ref"`
 	Strategy string `json:"strategy"`
@@ -159,6 +166,8 @@ type KeyStatus struct {
 	Provider    string `json:"provider"`
 	Account     string `json:"account"`
 	Fingerprint string `json:"fingerprint"`
+	// Dialect is the API that it speaks: it is lent only to services of one.
+	Dialect string `json:"dialect"`
 	// Host is where its requests go.
 	Host     string     `json:"host"`
 	Ref      string     `json:"ref"`
@@ -390,6 +399,9 @@ const (
 	VerbUnlend  Verb = "unlend"
 	VerbMigrate Verb = "migrate"
 	VerbUndo    Verb = "undo"
+	// VerbReplace is in the record of what was done only: a secret is no part of
+	// an [Action].
+	VerbReplace Verb = "replace"
 )
 
 // Action is one thing an operator asks for.

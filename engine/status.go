@@ -16,7 +16,9 @@ func (e *Engine) Snapshot() Snapshot {
 			Absorbed: e.absorbed, PerS: e.rate.PerSecond(now), P95MS: e.latency.p95()},
 		Services: make([]ServiceStatus, 0, len(e.services)), Keys: make([]KeyStatus, 0, len(e.keys)), Incidents: []Incident{}}
 	if n := len(e.undo); n > 0 {
-		snap.Undo = e.undo[n-1].Text
+		if snap.UndoRefused = e.undo[n-1].Undo.Never; snap.UndoRefused == "" {
+			snap.Undo = e.undo[n-1].Text
+		}
 	}
 	uses := map[*key][]string{}
 	for _, s := range e.services {
@@ -38,6 +40,17 @@ func (e *Engine) Snapshot() Snapshot {
 	return snap
 }
 
+// Pulse is another number whenever something has happened that a snapshot would
+// show: for whoever looks often and wants to know whether it is worth it. What
+// time alone changes does not change it.
+func (e *Engine) Pulse() uint64 {
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sweep(now)
+	return e.log.seq + e.traffic.seq + uint64(e.requests) // each only rises
+}
+
 func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 	st := ServiceStatus{Name: s.Name, Project: s.Project, Purpose: s.Purpose, Required: s.Required, Planned: s.Planned,
 		Strategy: firstOf(s.Strategy, RoundRobin), TokenRef: s.TokenRef, Models: append([]string{}, s.Models...), Keys: append([]string{}, s.own()...), Moved: s.moved, Fallback: append([]string{}, s.Fallback...),
@@ -48,7 +61,7 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 	held, incident := 0, false
 	first := int64(never)
 	s.all(func(m *member) {
-		st.Provider, st.Kind = m.key.Provider, m.key.Kind
+		st.Provider, st.Kind, st.Dialect = m.key.Provider, m.key.Kind, m.key.dialect()
 		at := m.readyAt
 		if h := m.key.cred.partHold(s.model, s.scope, now); h != nil {
 			at = max(at, h.readyAt())
@@ -95,7 +108,7 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 
 func (e *Engine) keyStatus(k *key, now time.Time) KeyStatus {
 	c := k.cred
-	st := KeyStatus{Name: k.Name, Provider: k.Provider, Account: firstOf(k.Account, c.accountOf()), Fingerprint: c.fingerprint, Host: host(k.BaseURL), Ref: k.Ref, Override: k.Override, Retiring: e.retired.inFlight(k.Name), Draining: k.draining,
+	st := KeyStatus{Name: k.Name, Provider: k.Provider, Account: firstOf(k.Account, c.accountOf()), Fingerprint: c.fingerprint, Dialect: k.dialect(), Host: host(k.BaseURL), Ref: k.Ref, Override: k.Override, Retiring: e.retired.inFlight(k.Name), Draining: k.draining,
 		Scopes: append([]string{}, k.Scopes...), InFlight: c.inFlight, Requests: c.requests, Failures: c.verdicts.Failed(),
 		RateLimited: c.verdicts.RateLimited, Verdicts: c.verdicts, LastFailure: timePtr(c.lastFailure), InputTokens: c.usage.Input,
 		OutputTokens: c.usage.Output, CachedTokens: c.usage.Cached, CostUSD: c.usage.CostUSD, Unpriced: c.unpriced, PerMin: c.rate.PerSecond(now) * 60,

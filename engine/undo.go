@@ -29,6 +29,31 @@ type Memento struct {
 	Service     *ServiceMemory     `json:"service,omitempty"`
 	Credentials []CredentialMemory `json:"credentials,omitempty"`
 	Accounts    []AccountMemory    `json:"accounts,omitempty"`
+	// Never says why the action cannot be taken back; "" if it can. It stands in
+	// the way of what was done before it, so that nobody undoes that by mistake.
+	Never string `json:"never,omitempty"`
+}
+
+// Replaced notes that a key has another secret, which undo does not take back:
+// it refuses until something else has been done. The deed is for the one who
+// keeps what was done.
+func (e *Engine) Replaced(key, by string) Deed {
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.actions++
+	d := Deed{ID: e.actions, At: now, Action: Action{Verb: VerbReplace, Key: key, By: by}, Text: "replaced the secret of " + key,
+		Undo: &Memento{Key: &KeyMemory{Name: key}, Never: "replaced the secret of " + key + " last, and that is not undone: the way back is another replacement"}}
+	e.noteDeed(d)
+	return d
+}
+
+// noteDeed remembers what undo takes back.
+func (e *Engine) noteDeed(d Deed) {
+	e.undo = append(e.undo, d)
+	if len(e.undo) > undoDepth {
+		e.undo = slices.Delete(e.undo, 0, 1)
+	}
 }
 
 // remember takes down what the action may change.
@@ -109,6 +134,9 @@ func (e *Engine) opUndo(_ Action, _ *key, _ *service, now time.Time) (string, er
 		return "", errors.New("there is nothing to undo")
 	}
 	d := e.undo[len(e.undo)-1]
+	if why := d.Undo.Never; why != "" {
+		return "", errors.New(why)
+	}
 	e.undo = e.undo[:len(e.undo)-1]
 	m, reset := d.Undo, d.Verb == VerbReset
 	if m.Key != nil {

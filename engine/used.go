@@ -14,6 +14,34 @@ type Used struct {
 	Usage
 }
 
+// Spent is what was used of one model with one key for one service since the
+// process began.
+type Spent struct {
+	Service  string `json:"service"`
+	Key      string `json:"key"`
+	Account  string `json:"account"`
+	Model    string `json:"model"`
+	Requests int64  `json:"requests"`
+	Failures int64  `json:"failures"`
+	// Unpriced counts requests whose cost nobody knows.
+	Unpriced     int64   `json:"unpriced"`
+	InputTokens  int64   `json:"input_tokens"`
+	OutputTokens int64   `json:"output_tokens"`
+	CachedTokens int64   `json:"cached_tokens"`
+	CostUSD      float64 `json:"cost_usd"`
+}
+
+// Add adds what another counts; what it is of stays.
+func (s *Spent) Add(t *Spent) {
+	s.Requests += t.Requests
+	s.Failures += t.Failures
+	s.Unpriced += t.Unpriced
+	s.InputTokens += t.InputTokens
+	s.OutputTokens += t.OutputTokens
+	s.CachedTokens += t.CachedTokens
+	s.CostUSD += t.CostUSD
+}
+
 // WithUsed has f told of each request that was sent, once for each key it was
 // sent with, when that is over. It is called on the request's path, outside of
 // the engine's lock, by several goroutines at once: it must not block.

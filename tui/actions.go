@@ -51,6 +51,7 @@ func init() {
 		{keys: []string{"e"}, show: "e", name: "enable", hint: "enable", doc: "enable a disabled or draining key", acts: true, when: canEnable, run: plainly(enable)},
 		{keys: []string{"R"}, show: "R", name: "reset", hint: "reset", doc: "lift the holds of the service or key; or zero its counters too", acts: true, when: canReset, run: plainly(askReset)},
 		{keys: []string{"p"}, show: "p", name: "pin", hint: "pin", doc: "pin the service to the key for a time, or unpin it", acts: true, when: canPin, run: plainly(askPin)},
+		{keys: []string{"t"}, show: "t", name: "test", hint: "test", doc: "ask the provider whether the key is valid, or each of the service's: one free call", when: canTest, run: plainly(testKeys)},
 		{keys: []string{"D"}, show: "D", name: "drain", doc: "drain the key: no new requests, those under way finish", acts: true, when: canDrain, run: plainly(askDrain)},
 		{keys: []string{"x"}, show: "x", name: "replace", doc: "replace the key's secret, which leaked or is old: the new one is typed unseen, tested and switched to, the old one drains; cannot be undone", acts: true, when: canReplace, run: plainly(askReplace)},
 		{keys: []string{"X"}, show: "X", name: "migrate", doc: "move the service to a key of its own: tested, switched to, verified with live traffic, rolled back if it fails; or back to the keys of the config", acts: true, when: canMigrate, run: plainly(askMigrate)},
@@ -58,6 +59,7 @@ func init() {
 		{keys: []string{"U"}, show: "U", name: "unlend", doc: "end a lend of the key, or to the service, before its time", acts: true, when: canUnlend, run: plainly(askUnlend)},
 		{keys: []string{"w"}, show: "w", name: "why", hint: "why", doc: "why: the last rotation, every hold of a key, every attempt of a request", when: hasSelection, run: plainly(why)},
 		{keys: []string{"/"}, show: "/", name: "filter", hint: "filter", doc: "filter as you type: words, `state:cooling`, `quota<20`, `runway<1h`, `!disabled`", when: canFilter, run: plainly(startFilter)},
+		{keys: []string{"n", "N"}, show: "n N", name: "matches", each: []string{"next match", "previous match"}, doc: "the next of what the filter lets through, round and round; the one before", when: filtered, run: nextMatch},
 		{keys: []string{":"}, show: ":", name: "commands", hint: "command", doc: "every action by name", run: plainly(openPalette)},
 		{keys: []string{"!"}, show: "!", name: "next problem", hint: "problem", doc: "go to the next service that needs you", when: hasProblem, run: plainly(nextProblem)},
 		{keys: []string{"u"}, show: "u", name: "undo", hint: "undo", doc: "take the last action back, or all of it that was done at once", acts: true, when: canUndo, run: plainly(askUndo)},
@@ -66,7 +68,7 @@ func init() {
 		{keys: []string{"v"}, show: "v", name: "mark range", doc: "mark from the last mark to here", when: canMark, run: plainly(markRange)},
 		{keys: []string{"*"}, show: "*", name: "mark all", doc: "mark all that is shown, or nothing", when: canMark, run: plainly(markAll)},
 		{keys: []string{"s", "S"}, show: "s S", name: "sort", hint: "sort", each: []string{"sort", "reverse"}, doc: "sort by the next column; the other way round", when: canSort, run: sortBy},
-		{keys: []string{"c"}, show: "c", name: "group", hint: "group", doc: "group keys by service, provider, account or not at all", when: onKeys, run: plainly(regroup)},
+		{keys: []string{"c"}, show: "c", name: "group", hint: "group", doc: "group keys by service, provider, account or not at all; cost by key, service, model or account", when: onKeys, run: plainly(regroup)},
 		{keys: []string{"m"}, show: "m", name: "map", hint: "map/cost", doc: "on screen 2: keys, the map of which key is whose, cost", when: onKeys, run: plainly(nextAspect)},
 		{keys: []string{"z"}, show: "z", name: "zoom", hint: "zoom", doc: "give the pane all the room, or back", when: hasScene, run: plainly(zoom)},
 		{keys: []string{"f"}, show: "f", name: "freeze", hint: "freeze", doc: "freeze the screen, or follow again", when: hasScene, run: plainly(freeze)},
@@ -127,7 +129,7 @@ func canFilter(st *state) bool { return hasServices(st) && st.screen != screenSy
 
 // hasSelection reports whether something is selected that can be opened.
 func hasSelection(st *state) bool {
-	return st.scene != nil && st.focus != paneSystem && st.list().pick() != ""
+	return st.scene != nil && st.focus != paneSystem && !st.summed() && st.list().pick() != ""
 }
 
 func canRotate(st *state) bool { return len(st.targetServices()) > 0 }
@@ -168,7 +170,9 @@ func editable(st *state) bool {
 	return st.scene != nil && st.own && st.scene.system != nil && st.scene.system.Config != ""
 }
 
-func canUndo(st *state) bool { return st.scene != nil && st.scene.snap.Undo != "" }
+func canUndo(st *state) bool {
+	return st.scene != nil && (st.scene.snap.Undo != "" || st.scene.snap.UndoRefused != "")
+}
 
 func canRedo(st *state) bool { return st.scene != nil && len(st.undone) > 0 }
 
@@ -263,6 +267,17 @@ func startFilter(m *Model) tea.Cmd {
 	return nil
 }
 
+// filtered reports whether a filter is in force that something matches.
+func filtered(st *state) bool {
+	return canFilter(st) && !st.filter.query.empty() && len(st.list().ids) > 0
+}
+
+func nextMatch(m *Model, key string) tea.Cmd {
+	n := len(m.list().ids)
+	m.choose(m.focus, (m.list().at()+pick(key == "n", 1, n-1))%n)
+	return nil
+}
+
 func move(m *Model, key string) tea.Cmd {
 	l := m.layout()
 	page := l.rows(m.focus)
@@ -309,11 +324,7 @@ func changePane(m *Model, key string) tea.Cmd {
 
 func goTo(m *Model, key string) tea.Cmd {
 	m.show(int(key[0] - '1'))
-	if m.fetching {
-		return nil
-	}
-	m.fetching = true
-	return m.look() // what only this screen shows
+	return m.lookNow() // what only this screen shows
 }
 
 // back undoes one step of looking: an error, marks, zoom, a pane, a place in
@@ -389,6 +400,9 @@ func (st *state) columnsOf(id paneID) []string {
 	case paneServices:
 		return sortable(st.serviceColumns(1))
 	case paneKeys, paneAll:
+		if id == paneAll && st.summed() {
+			return sortable(st.costColumns())
+		}
 		return sortable(st.keyColumns(id, nil, 1))
 	case paneTimeline:
 		return sortable(st.eventColumns())
@@ -414,6 +428,9 @@ func sortBy(m *Model, key string) tea.Cmd {
 }
 
 func regroup(m *Model) tea.Cmd {
+	if m.aspect == aspectCost && m.spends {
+		return nextCostBy(m)
+	}
 	m.group = m.grouping() + 1
 	if m.group == groupings {
 		m.group = groupNone
@@ -425,8 +442,11 @@ func regroup(m *Model) tea.Cmd {
 
 func nextAspect(m *Model) tea.Cmd {
 	m.aspect = (m.aspect + 1) % aspects
+	if m.costBy != costByKey {
+		m.lists[paneAll] = list{} // it lists other things now
+	}
 	m.arrange()
-	return nil
+	return m.lookNow()
 }
 
 // copyText is what y copies: names, never a secret.

@@ -40,6 +40,9 @@ func (st *state) runway(s *service) []para {
 		case !q.resets.IsZero():
 			text = append(text, span{grey, ", resets " + st.at(q.resets)})
 		}
+		if n := s.Usable - q.keys; q.open && n > 0 && s.Pinned == "" {
+			text = append(text, span{grey, "; " + plural(n, "other") + pick(n == 1, " has", " have") + " no such limit"})
+		}
 		if s.oneAccount {
 			text = append(text, span{yellow, "  " + plural(len(s.keys), "key") + ", 1 account: not isolated"})
 		}
@@ -96,7 +99,7 @@ func (st *state) chartHeight(room int) int {
 	if st.traces[s.Name] == nil || !s.burning.known || s.burning.burn <= 0 {
 		return 0
 	}
-	return min(st.h/3, chartMost) + 2 + len(st.chartWords(s, max(room-2, 1)))
+	return min(st.h/3, chartMost+2+len(st.chartWords(s, max(room-2, 1))))
 }
 
 // chartWords says above the chart what it shows: as many whole sentences as fit

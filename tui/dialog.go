@@ -83,7 +83,7 @@ func (d *dialog) key(m *Model, k tea.KeyMsg) tea.Cmd {
 		if name == "y" && d.copies != nil {
 			return m.toClipboard(d.copies(&m.state), "the text")
 		}
-		if d.work != nil && !d.work.over() && name != "esc" {
+		if d.work != nil && d.work.running() && name != "esc" {
 			d.scroll(m, name)
 			return nil
 		}

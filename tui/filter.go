@@ -35,10 +35,13 @@ type subject struct {
 	words   string // the service's health and needs
 	// hits has a bit for each term that the service itself holds, so that it is
 	// not asked again for each of its keys.
-	hits    uint64
-	key     *engine.KeyStatus
+	hits uint64
+	key  *engine.KeyStatus
+	// keys finds the key that an event is about.
+	keys    map[string]*engine.KeyStatus
 	event   *engine.Event
 	request *engine.RequestRecord
+	spent   *engine.Spent // with its key
 }
 
 // field is something a filter can name: text that a word is looked for in, a
@@ -64,10 +67,12 @@ var fields = []field{
 	}},
 	{names: []string{"service", "svc"}, has: func(s *subject, w string) bool {
 		switch {
+		case s.spent != nil:
+			return contains(s.spent.Service, w)
 		case s.service != nil:
 			return contains(s.service.Name, w)
 		case s.event != nil:
-			return contains(s.event.Service, w)
+			return s.eventServes(w)
 		case s.request != nil:
 			return contains(s.request.Service, w)
 		}
@@ -78,7 +83,7 @@ var fields = []field{
 		case s.key != nil:
 			return contains(s.key.Name, w)
 		case s.event != nil:
-			return contains(s.event.Key, w)
+			return contains(s.event.Key, w) || s.event.Rotation != nil && contains(s.event.Rotation.To, w)
 		case s.request == nil:
 			return false
 		}
@@ -98,7 +103,9 @@ var fields = []field{
 	{names: []string{"by"}, has: func(s *subject, w string) bool {
 		return s.event != nil && contains(s.event.By, w) || s.key != nil && contains(holdBy(s.key), w)
 	}},
-	{names: []string{"model"}, has: func(s *subject, w string) bool { return s.request != nil && contains(s.request.Model, w) }},
+	{names: []string{"model"}, has: func(s *subject, w string) bool {
+		return s.request != nil && contains(s.request.Model, w) || s.spent != nil && contains(s.spent.Model, w)
+	}},
 	{names: []string{"path"}, has: func(s *subject, w string) bool { return s.request != nil && contains(s.request.Path, w) }},
 	{names: []string{"id"}, has: func(s *subject, w string) bool { return s.request != nil && contains(s.request.ID, w) }},
 	{names: []string{"quota"}, read: readNumber, number: func(s *subject) (float64, bool) {
@@ -307,12 +314,24 @@ func compare(v float64, op string, with float64) bool {
 	}
 }
 
+// eventServes reports whether a word is found in the service that an event is
+// about, or in one that its key serves where it is about the key alone.
+func (s *subject) eventServes(w string) bool {
+	if s.event.Service != "" {
+		return contains(s.event.Service, w)
+	}
+	k := s.keys[s.event.Key]
+	return k != nil && anyContains(k.Services, w)
+}
+
 // mentions reports whether a bare word is found anywhere in the subject.
 func (s *subject) mentions(w string) bool {
 	switch {
+	case s.spent != nil:
+		return contains(s.spent.Service, w) || contains(s.spent.Key, w) || contains(s.spent.Model, w) || contains(s.spent.Account, w)
 	case s.event != nil:
 		ev := s.event
-		return contains(ev.Service, w) || contains(ev.Key, w) || contains(ev.Text, w) || contains(ev.State.String(), w) ||
+		return s.eventServes(w) || contains(ev.Key, w) || contains(ev.Text, w) || contains(ev.State.String(), w) ||
 			contains(string(ev.Kind), w) || contains(ev.By, w)
 	case s.request != nil:
 		r := s.request

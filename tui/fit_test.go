@@ -18,7 +18,7 @@ import (
 // too wide.
 func TestAnyFrameFits(t *testing.T) {
 	t.Parallel()
-	keys := strings.Split("j k g G enter esc w d D R p u ! / ? q r e 1 2 3 4 5 8 c y n x m s S v * f z + - : M o L U x L U", " ")
+	keys := strings.Split("j k g G enter esc w d D R p u ! / ? q r e 1 2 3 4 5 8 c y n N t x m s S v * f z + - : M o L U x L U", " ")
 	keys = append(keys, " ", "tab", "shift+tab", "pgdown", "pgup", "ctrl+d", "ctrl+u", "up", "down", "left", "right", "ctrl+r", "2", "3", "4", "5", "enter", "j", "j", "j")
 	looks := []map[string]string{inColour, noColour, inASCII}
 	buttons := []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonLeft, tea.MouseButtonWheelDown, tea.MouseButtonWheelUp}

@@ -39,6 +39,9 @@ type fake struct {
 	fails error
 	got   string
 	moved engine.Migration
+	// tests are what a test says of a key; of another that it is accepted.
+	tests map[string]engine.KeyTest
+	spent []engine.Spent
 	// wait holds it after its steps, until it is closed or the replacement is
 	// cancelled.
 	wait chan struct{}
@@ -71,6 +74,32 @@ func (f *fake) Replace(ctx context.Context, key string, s secret.Secret, _ strin
 		}
 	}
 	return nil
+}
+
+func (f *fake) Test(ctx context.Context, keys []string, _ string, tell func(engine.KeyTest)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, name := range keys {
+		if i == 1 && f.wait != nil {
+			select {
+			case <-f.wait:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		k, ok := f.tests[name]
+		if !ok {
+			k = engine.KeyTest{Key: name, Provider: "openai", Status: 200, TookMS: 101}
+		}
+		tell(k)
+	}
+	return f.fails
+}
+
+func (f *fake) Spent() []engine.Spent {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.spent
 }
 
 func (f *fake) Requests(after uint64) (list []engine.RequestRecord) {
@@ -410,7 +439,7 @@ func traffic() []engine.RequestRecord {
 // monitor is a model that shows a snapshot, without a terminal around it.
 func monitor(t testing.TB, w, h int, snap engine.Snapshot, events []engine.Event, env map[string]string) (*Model, *fake) {
 	t.Helper()
-	src := &fake{snap: snap, events: events, system: itself()}
+	src := &fake{snap: snap, events: events, system: itself(), spent: spent()}
 	if snap.Proxy.Requests > 0 {
 		src.requests = traffic()
 	}
@@ -429,6 +458,18 @@ func monitor(t testing.TB, w, h int, snap engine.Snapshot, events []engine.Event
 	}
 	m.arrange()
 	return m, src
+}
+
+// spent is what an afternoon has cost.
+func spent() []engine.Spent {
+	return []engine.Spent{
+		{Service: "anthropic", Key: "team-a", Account: "anthropic-main", Model: "claude-opus-4-1", Requests: 4210, Failures: 12, InputTokens: 9.1e6, OutputTokens: 2.2e6, CachedTokens: 4e6, CostUSD: 212.4},
+		{Service: "anthropic", Key: "team-b", Account: "anthropic-main", Model: "claude-opus-4-1", Requests: 120, InputTokens: 2e5, OutputTokens: 4e4, CostUSD: 6.12},
+		{Service: "anthropic", Key: "team-b", Account: "anthropic-main", Model: "claude-haiku-4-5", Requests: 900, InputTokens: 1.1e6, OutputTokens: 3e5, CostUSD: 2.6},
+		{Service: "librechat-ui", Key: "main", Account: "aiml", Model: "gpt-4o", Requests: 2204, Failures: 3, InputTokens: 1.4e6, OutputTokens: 8e5, CostUSD: 11.5},
+		{Service: "video-proxy", Key: "vid-1", Model: "智谱/视频-模型", Requests: 31, CostUSD: 15.5},
+		{Service: "video-proxy", Key: "vid-2", Requests: 12, Unpriced: 12},
+	}
 }
 
 // press sends keys, as Bubble Tea names them, and carries out what they start.

@@ -190,7 +190,7 @@ func (st *state) matches() (n, of int) {
 	}
 	switch st.screen {
 	case screenKeys:
-		return st.allShown, len(st.scene.allKeys)
+		return st.allShown, st.allOf
 	case screenTimeline:
 		return len(st.timeline), len(st.events)
 	case screenTraffic:

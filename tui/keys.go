@@ -96,16 +96,16 @@ func (st *state) keyColumns(id paneID, s *service, long int) []column[*engine.Ke
 		{head: "OF", least: 22, best: 26, gap: 2, spare: true, drop: 8, cell: func(p *pen, k *engine.KeyStatus) { ofCell(p, ofKey(k, st.now)) }},
 		{head: "RUNWAY", least: 6, gap: 1, right: true, spare: true, drop: 6, cell: func(p *pen, k *engine.KeyStatus) { runwayCell(p, ofKey(k, st.now)) },
 			by: st.byPool((*pool).seconds)},
-		{head: "RESETS", least: 6, best: 9, gap: 1, right: true, spare: true, drop: 7, cell: func(p *pen, k *engine.KeyStatus) {
-			if q := ofKey(k, st.now); q != nil && !q.resets.IsZero() {
-				text := st.at(q.resets)
-				if !lasting(q.per) {
-					text = countdown(st.until(q.resets))
-				}
-				p.right(grey, text)
-				return
+		{head: "RESETS", least: 8, best: 9, gap: 1, right: true, spare: true, drop: 7, cell: func(p *pen, k *engine.KeyStatus) {
+			q := ofKey(k, st.now)
+			switch {
+			case q == nil || q.resets.IsZero():
+				p.right(grey, "—")
+			case lasting(q.per):
+				p.right(grey, st.at(q.resets))
+			default:
+				p.right(grey, "each "+perWord(q.per)) // no time of the day
 			}
-			p.right(grey, "—")
 		}, by: st.byPool(func(q *pool) float64 {
 			if q.resets.IsZero() {
 				return math.Inf(1)
@@ -162,9 +162,14 @@ func (st *state) keyLook(k *engine.KeyStatus) look {
 func (st *state) keyState(p *pen, s *service, k *engine.KeyStatus) {
 	look := lookOf(k.State)
 	p.put(look.ink, k.State.String())
-	badge := func(ink ink, text string) { p.put(plain, " ").put(ink, text) }
+	badge := func(ink ink, texts ...string) {
+		for i := range texts {
+			texts[i] = " " + texts[i]
+		}
+		p.either(ink, texts...)
+	}
 	if s != nil && s.Pinned == k.Name {
-		badge(blue, "◆ pinned")
+		badge(blue, "◆ pinned", "◆")
 	}
 	if s != nil && s.KeyInUse == k.Name && !s.inTurn() && k.State == engine.Active {
 		badge(plain, "in use")
@@ -183,10 +188,10 @@ func (st *state) keyState(p *pen, s *service, k *engine.KeyStatus) {
 		old += r.InFlight
 	}
 	if old > 0 {
-		badge(yellow, "· old: "+strconv.Itoa(old)+" in flight")
+		badge(yellow, "· old: "+strconv.Itoa(old)+" in flight", "· old: "+strconv.Itoa(old))
 	}
 	if l := s.lentTo(k.Name); l != nil {
-		badge(blue, "lent "+short(st.until(l.Until)))
+		badge(blue, "lent "+short(st.until(l.Until)), "lent")
 	} else if len(st.scene.lends[k.Name]) > 0 {
 		badge(grey, "lent out")
 	}
@@ -200,7 +205,7 @@ func (st *state) keyState(p *pen, s *service, k *engine.KeyStatus) {
 	switch k.State {
 	case engine.Active:
 		if k.InFlight > 0 {
-			p.put(grey, " · "+strconv.Itoa(k.InFlight)+" in flight")
+			badge(grey, "· "+strconv.Itoa(k.InFlight)+" in flight")
 		}
 		if part := partHolds(k); part != "" {
 			p.put(yellow, " · not "+part)
@@ -208,26 +213,36 @@ func (st *state) keyState(p *pen, s *service, k *engine.KeyStatus) {
 		return
 	case engine.Disabled:
 		if by := holdBy(k); by != "" {
-			p.put(grey, " by "+by)
+			badge(grey, "by "+by)
 		}
 		if k.Until != nil {
-			p.put(grey, " · back in ").put(plain, countdown(st.until(*k.Until)))
+			st.backIn(p, "back in ", *k.Until)
 		} else if k.Since != nil {
-			p.put(grey, " at "+st.at(*k.Since)+", until enabled")
+			at := "at " + st.at(*k.Since)
+			badge(grey, at+", until enabled", at)
 		}
 		return
 	}
 	switch {
 	case k.Until != nil:
-		p.put(grey, " · back in ").put(bold, countdown(st.until(*k.Until)))
+		st.backIn(p, "back in ", *k.Until)
 	case trialAt(k) != nil:
-		p.put(grey, " · trial in ").put(bold, countdown(st.until(*trialAt(k))))
+		st.backIn(p, "trial in ", *trialAt(k))
 	case !k.Trial:
-		p.put(grey, " · a person must act")
+		badge(grey, "· a person must act", "· needs you")
 	}
-	if k.Reason != "" {
+	if k.Reason != "" && p.room() >= 12 {
 		p.put(grey, " · "+k.Reason)
 	}
+}
+
+// backIn counts down to a moment, in fewer words where there is little room.
+func (st *state) backIn(p *pen, words string, at time.Time) {
+	if left := countdown(st.until(at)); cells(" · "+words+left) <= p.room() {
+		p.put(grey, " · "+words).put(bold, left)
+		return
+	}
+	p.either(bold, " "+short(st.until(at))) // "14m": no time of the day
 }
 
 // holdBy is who holds a key, "" for the engine.

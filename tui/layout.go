@@ -163,10 +163,15 @@ func (l *layout) huge(st *state, b box) {
 		chart = 0
 	}
 	keys := rest - why - chart
-	if want := max(len(st.keys), 1) + 3; chart == 0 && keys > want+2 {
+	if want := max(len(st.keys), 1) + 3; keys > want {
 		// Nothing else wants the room: why can tell all it knows.
-		why += keys - want
-		keys = want
+		if whole, tight := st.wholeWhy(left - 4); keys-want >= tight-why {
+			more := min(keys-want, max(whole-why, 0))
+			why, keys = why+more, keys-more
+		}
+		if more := min(keys-want, st.h/3-chart); chart > 0 && more > 0 {
+			chart, keys = chart+more, keys-more
+		}
 	}
 	l.panes[paneKeys] = box{b.x, y, left, keys}
 	l.why = box{b.x, y + keys, left, why}
@@ -184,7 +189,8 @@ func (l *layout) split(st *state, col, right box) {
 	}
 	l.panes[paneKeys] = box{col.x, col.y, col.w, keys}
 	l.panes[paneTimeline] = box{col.x, col.y + keys, col.w, col.h - keys}
-	chart := min(st.chartHeight(right.w-2), right.h-9)
+	why := min(st.whyHeight(right.w-4), max(right.h/2, 9)) // words before pictures
+	chart := min(st.chartHeight(right.w-2), right.h-why)
 	if chart < chartLeast {
 		chart = 0
 	}

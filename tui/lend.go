@@ -45,8 +45,7 @@ func (st *state) lendEnd(l *engine.Lent) []span {
 }
 
 // lendable are the services that the keys in question could be lent to: those
-// of the same provider first. A key of an API that the service does not speak is
-// refused by the engine, which knows.
+// that speak the keys' API, and of them those of the same provider first.
 func (st *state) lendable() (names []string) {
 	keys := st.targetKeys()
 	if len(keys) == 0 {
@@ -60,7 +59,7 @@ func (st *state) lendable() (names []string) {
 	for _, name := range st.byNeed {
 		s := st.scene.byName[name]
 		if s == nil || s.Planned || len(s.keys) == 0 || slices.ContainsFunc(keys, func(k *engine.KeyStatus) bool {
-			return slices.Contains(k.Services, name) && s.lentTo(k.Name) == nil
+			return slices.Contains(k.Services, name) && s.lentTo(k.Name) == nil || k.Dialect != s.Dialect
 		}) {
 			continue
 		}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/charmbracelet/x/ansi"
@@ -57,6 +58,30 @@ func onlyLent() engine.Snapshot {
 	}
 	snap.Services[0].Usable = 1
 	return snap
+}
+
+// What does not speak a service's language is not offered to it.
+func TestALendSpeaksOneLanguage(t *testing.T) {
+	t.Parallel()
+	snap := healthy()
+	for i := range snap.Services {
+		s := &snap.Services[i]
+		s.Dialect = pick(s.Name == "github", "github", "openai")
+		for j := range snap.Keys {
+			if slices.Contains(s.Keys, snap.Keys[j].Name) {
+				snap.Keys[j].Dialect = s.Dialect
+			}
+		}
+	}
+	m, _ := monitor(t, 120, 36, snap, quiet(), noColour)
+	press(m, keysOf(toProd3)...)
+	if got := m.lendable(); !slices.Equal(got, []string{"deepseek", "openrouter"}) {
+		t.Errorf("prod-3 is offered to %q", got)
+	}
+	press(m, keysOf("esc", find("bot-4"))...)
+	if m.lendable() != nil || canLend(&m.state) {
+		t.Errorf("bot-4 is offered to %q", m.lendable())
+	}
 }
 
 func twiceLent() engine.Snapshot {

@@ -50,7 +50,7 @@ func (m *marks) forget(sc *scene) {
 
 // canMark reports whether the rows of the pane with the keyboard can be marked.
 func canMark(st *state) bool {
-	return st.scene != nil && st.marks.of(st.focus) != nil && len(st.list().ids) > 0
+	return st.scene != nil && !st.summed() && st.marks.of(st.focus) != nil && len(st.list().ids) > 0
 }
 
 // names are the names behind a row: itself, or all keys of a group.
@@ -116,7 +116,7 @@ func (st *state) targetKeys() []*engine.KeyStatus {
 	if st.scene == nil {
 		return nil
 	}
-	if st.focus == paneKeys || st.focus == paneAll {
+	if (st.focus == paneKeys || st.focus == paneAll) && !st.summed() { // what is not seen is not acted on
 		if set := st.marks.of(st.focus); len(set) > 0 {
 			keys := make([]*engine.KeyStatus, 0, len(set))
 			for _, n := range slices.Sorted(maps.Keys(set)) {

@@ -163,10 +163,10 @@ func (m *Model) migrated(msg migratedMsg) tea.Cmd {
 	case !open:
 		m.toast = toastFor(m.now, "moved "+g.service+" to "+g.key, true, nil)
 	}
-	return m.ended()
+	return m.lookNow()
 }
 
-func (g *migration) over() bool { return g.done != nil }
+func (g *migration) running() bool { return g.done == nil }
 
 // leave is esc on the page: nothing is final before the end, so it cancels.
 func (g *migration) leave(*state) {

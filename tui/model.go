@@ -2,6 +2,7 @@ package tui
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"math"
@@ -15,8 +16,12 @@ import (
 )
 
 const (
-	// refresh is how often the screen looks at the Source.
-	refresh = 200 * time.Millisecond
+	// refresh is how often the screen looks at the Source while something
+	// happens, rest how often while nothing does.
+	refresh = 240 * time.Millisecond
+	rest    = time.Second
+	// breath is what at least lies between looks that events ask for.
+	breath = 100 * time.Millisecond
 	// keepEvents is how many events the timeline remembers.
 	keepEvents = 1000
 	// typedAtOnce is how many keys may arrive in one read and still count as
@@ -28,13 +33,20 @@ const (
 // need.
 type Model struct {
 	state
+	ctx      context.Context // of Run: ends what waits
 	src      Source
+	lively   Lively // the Source, nil where it is not
 	log      func(error)
 	write    io.Writer // the terminal, for what is no frame; nil is nowhere
 	editor   string
 	seq      uint64 // the newest event seen
 	reqSeq   uint64 // the newest request seen
 	fetching bool
+	// lookedAt is when the last look began, pulse what the Source's was then,
+	// awaiting whether its next event is being waited for.
+	lookedAt time.Time
+	pulse    uint64
+	awaiting bool
 	clicked  zone
 	clickAt  time.Time
 	mouseOff bool
@@ -52,8 +64,12 @@ type Model struct {
 // tickMsg says what time it is.
 type tickMsg time.Time
 
+// happenedMsg says that there is an event, and what time it is.
+type happenedMsg time.Time
+
 // fetchedMsg is what a look at the Source brought.
 type fetchedMsg struct {
+	pulse  uint64
 	scene  *scene // nil when the Source had nothing
 	events []engine.Event
 	seq    uint64
@@ -61,6 +77,7 @@ type fetchedMsg struct {
 	// tells is whether the Source tells of requests at all.
 	requests []engine.RequestRecord
 	tells    bool
+	spent    []engine.Spent // where it is shown
 }
 
 // doneMsg is what actions that were done at once answered.
@@ -82,11 +99,14 @@ func tick() tea.Cmd {
 // the way of keys and frames.
 func fetch(src Source, after, afterRequest uint64) tea.Cmd {
 	return func() tea.Msg {
+		msg := fetchedMsg{seq: after}
+		if l, ok := src.(Lively); ok {
+			msg.pulse = l.Pulse() // before the snapshot: what comes between is looked at again
+		}
 		snap := src.Snapshot()
 		if snap.At.IsZero() {
-			return fetchedMsg{seq: after}
+			return msg
 		}
-		msg := fetchedMsg{seq: after}
 		if snap.LastSeq < after {
 			msg.reset, after, afterRequest = true, 0, 0
 		}
@@ -114,18 +134,53 @@ func fetch(src Source, after, afterRequest uint64) tea.Cmd {
 // they are shown: under a thousand a second, copying them costs more than all
 // the rest. The Source remembers as many as the screen.
 func (m *Model) look() tea.Cmd {
+	m.fetching, m.lookedAt = true, m.now
 	after := m.reqSeq
 	if m.screen != screenTraffic && m.w < hugeWidth {
 		after = math.MaxUint64
 	}
-	return fetch(m.src, m.seq, after)
+	cmd := fetch(m.src, m.seq, after)
+	if src, ok := m.src.(Spender); ok && m.screen == screenKeys && m.aspect == aspectCost {
+		return func() tea.Msg {
+			msg := cmd().(fetchedMsg)
+			msg.spent = src.Spent()
+			return msg
+		}
+	}
+	return cmd
+}
+
+// lookNow looks at once, unless a look is under way already.
+func (m *Model) lookNow() tea.Cmd {
+	if m.fetching {
+		return nil
+	}
+	return m.look()
+}
+
+// due reports whether it is time for another look: something has happened, or
+// nothing for a while.
+func (m *Model) due(now time.Time) bool {
+	return !m.fetching && (m.lively == nil || now.Sub(m.lookedAt) >= rest || now.Before(m.lookedAt) || m.lively.Pulse() != m.pulse)
+}
+
+// await waits for the next event, so that it shows at once.
+func (m *Model) await() tea.Cmd {
+	if m.lively == nil || m.awaiting {
+		return nil
+	}
+	m.awaiting = true
+	ctx, source, after := m.ctx, m.lively, m.seq
+	return func() tea.Msg {
+		if _, err := source.Wait(ctx, after); err != nil {
+			return nil
+		}
+		return happenedMsg(time.Now())
+	}
 }
 
 // Init starts the clock and the first look.
-func (m *Model) Init() tea.Cmd {
-	m.fetching = true
-	return tea.Batch(tick(), m.look())
-}
+func (m *Model) Init() tea.Cmd { return tea.Batch(tick(), m.look()) }
 
 // View draws the frame from the state alone, once for each state.
 func (m *Model) View() string {
@@ -142,25 +197,33 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	}
 	switch msg := msg.(type) {
 	case tickMsg:
+		due := m.due(time.Time(msg))
 		m.now = time.Time(msg)
-		cmds := []tea.Cmd{tick()}
-		if !m.fetching {
-			m.fetching = true
-			cmds = append(cmds, m.look())
+		if !due {
+			m.drawn = m.drawn && m.now.Unix() == m.drawnAt // the clock goes on
+			return m, tick()
 		}
-		return m, tea.Batch(cmds...)
+		return m, tea.Batch(tick(), m.look())
+	case happenedMsg:
+		m.awaiting, m.now = false, time.Time(msg)
+		if m.fetching || m.now.Sub(m.lookedAt) < breath {
+			return m, nil // the next look brings it
+		}
+		return m, m.look()
 	case fetchedMsg:
-		m.fetching = false
+		m.fetching, m.pulse = false, msg.pulse
 		first := m.scene == nil
 		m.take(msg)
 		if first {
 			msg.events = nil // what was before is no news
 		}
 		if m.scene != nil {
-			return m, m.signal(msg.events)
+			return m, tea.Batch(m.await(), m.signal(msg.events))
 		}
 	case doneMsg:
 		return m, m.done(msg)
+	case testedMsg:
+		return m, m.tested(msg)
 	case stepMsg:
 		return m, m.stepped(msg)
 	case replacedMsg:
@@ -186,9 +249,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 // second is the same, and nothing has happened since the last look.
 func (m *Model) idle(msg tea.Msg) bool {
 	switch msg := msg.(type) {
-	case tickMsg:
-		// What the look brings that begins with it is drawn when it is here.
-		return !m.fetching || time.Time(msg).Unix() == m.drawnAt
+	case tickMsg, happenedMsg:
+		return true // the look that they ask for says what is new
 	case fetchedMsg:
 		live := m.live()
 		if m.drawnAt != m.now.Unix() || live == nil || live.gone || msg.scene == nil || msg.reset || len(msg.events)+len(msg.requests) > 0 {
@@ -220,8 +282,11 @@ func (m *Model) take(msg fetchedMsg) {
 		}
 		return
 	}
-	m.tells = msg.tells
+	m.tells, m.notice = msg.tells, msg.scene.snap.Notice
 	m.see(msg.scene)
+	if msg.spent != nil {
+		m.spent = msg.spent
+	}
 	if m.now.Before(msg.scene.snap.At) {
 		m.now = msg.scene.snap.At
 	}
@@ -293,11 +358,7 @@ func (m *Model) done(msg doneMsg) tea.Cmd {
 		m.last, m.undone = batch{msg.done, msg.results[n-1].Text}, nil
 		m.marks.clear()
 	}
-	if m.fetching {
-		return nil
-	}
-	m.fetching = true
-	return m.look()
+	return m.lookNow()
 }
 
 // batch is what was done at once last, and what undo calls the end of it.

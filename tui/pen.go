@@ -34,6 +34,17 @@ func (p *pen) put(k ink, text string) *pen {
 	return p
 }
 
+// either writes the first of the texts that fits whole, or nothing: half a word
+// at the end of a row tells less than none.
+func (p *pen) either(k ink, texts ...string) *pen {
+	for _, text := range texts {
+		if cells(text) <= p.room() {
+			return p.put(k, text)
+		}
+	}
+	return p
+}
+
 func (p *pen) gap(n int) *pen {
 	p.x = min(p.x+n, max(p.end, p.x))
 	return p

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -371,6 +372,10 @@ const undoAsk = 10 * time.Minute
 // askUndo takes the last action back. It asks where that might surprise: the
 // action is another's, or old, or undoing it enables a key.
 func askUndo(m *Model) tea.Cmd {
+	if why := m.scene.snap.UndoRefused; why != "" {
+		m.toast = toastFor(m.now, "", false, errors.New("nothing undone: "+why))
+		return nil
+	}
 	what := m.scene.snap.Undo
 	undo := []engine.Action{{Verb: engine.VerbUndo}}
 	if n := len(m.last.actions); n > 1 && m.last.text == what {

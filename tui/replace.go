@@ -139,10 +139,10 @@ func (m *Model) replaced(msg replacedMsg) tea.Cmd {
 			m.toast = toastFor(m.now, "", false, fmt.Errorf("%w. %s", msg.err, r.outcome()))
 		}
 	}
-	return m.ended()
+	return m.lookNow()
 }
 
-func (r *replacement) over() bool { return r.done != nil }
+func (r *replacement) running() bool { return r.done == nil }
 
 // switched reports whether a fingerprint is another than that of the old secret.
 func (r *replacement) switched(now string) bool { return now != "" && now != r.was }
@@ -174,7 +174,6 @@ func (r *replacement) inForce(st *state) bool {
 	return k != nil && r.switched(k.Fingerprint)
 }
 
-// closing says what esc does.
 func (r *replacement) closing(st *state) string {
 	switch {
 	case r.done != nil:

@@ -45,6 +45,7 @@ type keyRow struct {
 	id    string // of a key its name
 	key   *engine.KeyStatus
 	group *keyGroup // of a heading
+	cost  *costRow  // of a sum
 }
 
 // groupPrefix begins the id of a group, and never a name.
@@ -85,6 +86,10 @@ func (g grouping) groupOf(k *engine.KeyStatus) string {
 
 // arrangeAll lists all keys as filter, order and groups have it.
 func (st *state) arrangeAll() {
+	if st.summed() {
+		st.arrangeCost()
+		return
+	}
 	l := &st.lists[paneAll]
 	keys := make([]*engine.KeyStatus, 0, len(st.scene.allKeys))
 	if sub := (subject{now: st.now}); st.filter.query.empty() {
@@ -97,7 +102,7 @@ func (st *state) arrangeAll() {
 		}
 	}
 	sortRows(l, st.keyColumns(paneAll, nil, 1), keys)
-	st.allShown = len(keys)
+	st.allShown, st.allOf = len(keys), len(st.scene.allKeys)
 	st.all = st.rowsOf(keys)
 	ids := make([]string, len(st.all))
 	for i := range st.all {
@@ -199,16 +204,30 @@ func drawKeysScreen(st *state, c *canvas, l *layout) {
 	note := ids.order("needs you first")
 	if st.aspect == aspectCost {
 		note = st.costWords() + " · " + note
+		if st.spends && b.w > 70 {
+			note += " · " + costWords[st.costBy]
+		}
 	}
-	if g := st.grouping(); g != groupNone && b.w > 70 {
+	if st.summed() {
+		title = "Cost " + costWords[st.costBy] + " " + grouped(len(st.all))
+		note = st.spentWords() + " · " + ids.order("dearest first")
+	} else if g := st.grouping(); g != groupNone && b.w > 70 {
 		note += " · " + groupWords[g]
 	}
 	in := frame{title: title + st.marks.word(paneAll), note: note, focused: st.focus == paneAll, open: l.small}.draw(c, b)
 	c.zone(zone{b, zonePane, paneAll, ""})
 	if len(st.all) == 0 {
-		c.pen(in, 0).gap(2).put(grey, "nothing matches  ").put(bold, "esc").put(grey, " clears the filter")
+		if st.summed() && st.filter.query.empty() {
+			c.pen(in, 0).gap(2).put(grey, "Nothing was used yet.")
+		} else {
+			c.pen(in, 0).gap(2).put(grey, "nothing matches  ").put(bold, "esc").put(grey, " clears the filter")
+		}
 	} else {
-		t := table[keyRow]{cols: st.allColumns(st.longName()), rows: st.all, id: func(r keyRow) string { return r.id }, whole: st.heading,
+		cols := st.allColumns(st.longName())
+		if st.summed() {
+			cols = st.costColumns()
+		}
+		t := table[keyRow]{cols: cols, rows: st.all, id: func(r keyRow) string { return r.id }, whole: st.heading,
 			selected: ids.chosen, sorted: ids.column, offset: ids.offset, pane: paneAll, foot: !l.small}
 		t.draw(c, box{in.x, in.y, max(in.w-1, 0), in.h})
 	}

@@ -89,7 +89,10 @@ func (st *state) systemStory() []para {
 
 func (st *state) configStory(sys *engine.SystemStatus, add func(string, ...span)) {
 	file := []span{{plain, sys.Config}}
-	if sys.Config == "" {
+	switch {
+	case sys.Config == "" && st.notice != "":
+		file = []span{{grey, "none: it is a demo's"}}
+	case sys.Config == "":
 		file = []span{{grey, "none: all comes from the environment"}}
 	}
 	if sys.LoadedAt != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
+	"time"
 
 	"keywheel/engine"
 )
@@ -123,6 +124,11 @@ func passage(r *engine.RequestRecord) []span {
 	return out
 }
 
+// ended is when a request was over: the order in which the list has them.
+func ended(r *engine.RequestRecord) time.Time {
+	return r.At.Add(time.Duration(r.TookMS) * time.Millisecond)
+}
+
 // statusWord is an HTTP status; without one there was no answer.
 func statusWord(status int) string {
 	if status == 0 {
@@ -154,7 +160,8 @@ func (st *state) requestColumns() []column[*engine.RequestRecord] {
 				p.put(blue|bold, "▸ ")
 			}
 		}},
-		{head: "TIME", least: 8, cell: func(p *pen, r *record) { p.put(grey, st.stamp(r.At)) }, by: func(r *record) (float64, string) { return float64(r.At.UnixMilli()), "" }},
+		{head: "TIME", least: 8, cell: func(p *pen, r *record) { p.put(grey, st.stamp(ended(r))) },
+			by: func(r *record) (float64, string) { return float64(ended(r).UnixMilli()), "" }},
 		{least: 1, gap: 1, cell: func(p *pen, r *record) {
 			k := outcomeLook(r)
 			p.put(k.ink, k.glyph)
@@ -176,10 +183,14 @@ func (st *state) requestColumns() []column[*engine.RequestRecord] {
 		number("TOKENS", 6, 5, func(r *record) float64 { return float64(r.InputTokens + r.OutputTokens) }, compact),
 		number("COST", 7, 9, func(r *record) float64 { return r.CostUSD }, cents),
 		{head: "REQUEST", least: 14, best: 26, grow: 1, gap: 2, drop: 4, cell: func(p *pen, r *record) {
-			if r.Model != "" && !strings.Contains(r.Path, r.Model) {
-				p.put(plain, r.Model+"  ")
+			if r.Model == "" || strings.Contains(r.Path, r.Model) {
+				p.put(grey, r.Method+" ").put(plain, r.Path)
+				return
 			}
-			p.put(grey, r.Method+" ").put(pick(r.Model == "", plain, grey), r.Path)
+			p.put(plain, r.Model)
+			if where := "  " + r.Method + " " + r.Path; cells(where) <= p.room() {
+				p.put(grey, where)
+			}
 		}, by: func(r *record) (float64, string) { return 0, r.Model + r.Path }},
 	}
 }
@@ -192,7 +203,7 @@ func cents(usd float64) string { return "$" + strconv.FormatFloat(usd, 'f', 4, 6
 func (st *state) whyRequest(r *engine.RequestRecord) []para {
 	k := outcomeLook(r)
 	head := line(say(k.ink, k.glyph+" "), say(bold, strings.TrimSpace(r.Method+" "+r.Path)))
-	paras := []para{head, line(say(grey, st.stamp(r.At)+", "+st.ago(r.At))), line()}
+	paras := []para{head, line(say(grey, "came "+st.stamp(r.At)+", "+st.ago(r.At))), line()}
 	add := func(label string, spans ...span) { paras = append(paras, fact(label, spans...)) }
 	if r.Service != "" {
 		add("service", say(plain, r.Service))

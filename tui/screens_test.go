@@ -71,7 +71,7 @@ func TestTheFilterIsTheSameOnAllScreens(t *testing.T) {
 		{"2", "svc:gemini !state:active", "free-4"},
 		{"3", "kind:rotation", "12 7"},
 		{"3", "by:amy", "4"},
-		{"3", "age<1m svc:anthropic", "12"},
+		{"3", "age<1m svc:anthropic", "12 11"}, // and what happened to its keys
 		{"3", "mi-2", "10 2"},
 		{"4", "attempts>1", "5 3"},
 		{"4", "status:429", "3"},

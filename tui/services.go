@@ -165,6 +165,15 @@ func gaugeCell(p *pen, q *pool) {
 	p.right(k, percent(f))
 }
 
+// shareCell draws a part of a whole as a line and a number.
+func shareCell(p *pen, f float64) {
+	if bar := p.room() - 5; bar >= 4 {
+		part, rest := chart.Gauge(f, bar)
+		p.put(blue, part).put(grey, rest)
+	}
+	p.right(plain, percent(f))
+}
+
 // ofCell says what the limit is that the gauge is of, in as many words as fit.
 func ofCell(p *pen, q *pool) {
 	if q == nil {

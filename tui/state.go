@@ -32,29 +32,33 @@ type state struct {
 	window  int // an index into windows
 	lists   [panes]list
 	// What the lists show, as the filter leaves it.
-	byNeed   []string                       // all services, those that need a person first
-	shown    map[string][]*engine.KeyStatus // of each service
-	keys     []*engine.KeyStatus            // of the selected service
-	all      []keyRow
-	allShown int // keys in all, groups apart and folded ones included
-	timeline []*engine.Event
-	traffic  []*engine.RequestRecord
-	filter   filter
-	aspect   aspect
-	group    grouping
-	folded   map[string]bool
-	marks    marks
-	dialogs  []*dialog
-	toast    toast
+	byNeed []string                       // all services, those that need a person first
+	shown  map[string][]*engine.KeyStatus // of each service
+	keys   []*engine.KeyStatus            // of the selected service
+	all    []keyRow
+	// allShown is how many keys, folded ones included, or sums the filter lets
+	// through, allOf of how many.
+	allShown, allOf int
+	timeline        []*engine.Event
+	traffic         []*engine.RequestRecord
+	filter          filter
+	aspect          aspect
+	costBy          costBy
+	spent           []engine.Spent // for costs
+	group           grouping
+	folded          map[string]bool
+	marks           marks
+	dialogs         []*dialog
+	toast           toast
 	// last is what was done last, undone what was just taken back.
 	last   batch
 	undone []engine.Action
 	// tells is whether the Source tells of single requests.
 	tells bool
-	// replaces is whether it can replace secrets.
-	replaces bool
-	// migrates is whether it can move services to other keys.
-	migrates bool
+	// replaces is whether it can replace secrets, migrates whether it can move
+	// services to other keys, tests whether it can test keys, spends whether it
+	// tells what services and models cost.
+	replaces, migrates, tests, spends bool
 }
 
 // filter is the filter of the lists.
@@ -252,7 +256,7 @@ func (st *state) arrangeTimeline() {
 		l.follow = true
 	}
 	st.timeline = st.timeline[:0:0]
-	sub := subject{now: st.now}
+	sub := subject{now: st.now, keys: st.scene.keys}
 	since := st.since()
 	for i := len(st.events) - 1; i >= 0; i-- {
 		ev := &st.events[i]

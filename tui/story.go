@@ -162,6 +162,10 @@ func (st *state) keyStory(k *engine.KeyStatus) []para {
 		if l.Scope != "" && l.Scope != "key" {
 			text = append(text, span{grey, ", of its " + l.Scope})
 		}
+		if !lasting(l.Per) {
+			add(label, text...) // pacing: it refills as one looks
+			continue
+		}
 		if l.ResetsAt != nil {
 			text = append(text, span{grey, ", resets " + st.at(*l.ResetsAt)})
 		}
@@ -171,7 +175,7 @@ func (st *state) keyStory(k *engine.KeyStatus) []para {
 		if l.RunsOutAt != nil {
 			text = append(text, span{amber, ", runs out " + st.at(*l.RunsOutAt)})
 		}
-		if w := confidenceWords[l.Confidence]; w != "" {
+		if w := confidenceWords[l.Confidence]; w != "" && (l.RunsOutAt != nil || l.Confidence == "guess") {
 			text = append(text, span{grey, "; " + w})
 		}
 		add(label, text...)

@@ -110,8 +110,8 @@ func width(spans []span) (n int) {
 	return n
 }
 
-// wrap breaks spans into lines of at most room cells, at spaces where it can;
-// a span that ends in a no-break space stays with the next.
+// wrap breaks spans into lines of at most room cells, at spaces where it can:
+// spans with no space between them stay together.
 func wrap(spans []span, room int) [][]span {
 	room = max(room, 1)
 	if width(spans) <= room {
@@ -138,8 +138,8 @@ func wrap(spans []span, room int) [][]span {
 			w := cells(word)
 			bare := cells(strings.TrimRight(word, " "))
 			glued := bare
-			if strings.HasSuffix(word, "\u00a0") && i+1 < len(spans) {
-				glued += cells(strings.TrimRight(nextWord(clean(spans[i+1].s)), " "))
+			if rest == "" && word != "" && word[len(word)-1] != ' ' {
+				glued += joined(spans[i+1:])
 			}
 			if used > 0 && used+glued > room {
 				flush()
@@ -173,6 +173,25 @@ func wrap(spans []span, room int) [][]span {
 		flush()
 	}
 	return lines
+}
+
+// joined is how wide what follows a word is that ends without a space.
+func joined(spans []span) (n int) {
+	for _, sp := range spans {
+		text := clean(sp.s)
+		if text == "" {
+			continue
+		}
+		if text[0] == ' ' {
+			return n
+		}
+		word := nextWord(text)
+		n += cells(strings.TrimRight(word, " "))
+		if len(word) < len(text) || word[len(word)-1] == ' ' {
+			return n
+		}
+	}
+	return n
 }
 
 // nextWord is the text up to and with the spaces after its first word.

@@ -8,12 +8,14 @@ type toast struct {
 	text  string
 	err   bool
 	undo  bool
+	waits bool // for an answer
 	until time.Time
 }
 
 const (
 	toastTime = 6 * time.Second
 	errorTime = 10 * time.Second
+	waitTime  = 20 * time.Second
 )
 
 func (t toast) shown(now time.Time) bool { return t.text != "" && now.Before(t.until) }
@@ -24,6 +26,9 @@ func (t toast) draw(st *state, c *canvas) {
 		return
 	}
 	spans := []span{{green | bold, "✓ "}, {bold, t.text}}
+	if t.waits {
+		spans = []span{{yellow, "◔ "}, {plain, t.text}}
+	}
 	if t.err {
 		spans = []span{{red | bold, "✗ "}, {red | bold, t.text}}
 	}

@@ -34,6 +34,16 @@ type Source interface {
 	Do(engine.Action) (engine.Result, error)
 }
 
+// Lively is a Source that says cheaply whether there is anything new, and as
+// soon as there is. Others are looked at every time.
+type Lively interface {
+	// Pulse is another number whenever something has happened.
+	Pulse() uint64
+	// Wait returns the events after a sequence number as soon as there is one,
+	// or ctx's error.
+	Wait(ctx context.Context, after uint64) ([]engine.Event, error)
+}
+
 // Options are what the monitor is started with. The zero value is good.
 type Options struct {
 	// Own is true when quitting the monitor stops the proxy.
@@ -43,8 +53,6 @@ type Options struct {
 	ASCII bool
 	// Title stands in the corner; "" is KEYWHEEL.
 	Title string
-	// Notice stands in the second line: "DEMO seed 1".
-	Notice string
 	// Zone is the time zone that times are shown in; nil is the local one.
 	Zone *time.Location
 	// Bell rings the terminal's bell at each alert, WindowTitle says in the
@@ -57,14 +65,17 @@ type Options struct {
 // New returns the model that [Run] runs, for those who drive it themselves.
 // getenv is asked for what the terminal can show (os.Getenv).
 func New(src Source, o Options, getenv func(string) string) *Model {
-	m := &Model{state: newState(), src: src, log: o.Log, editor: cmp.Or(getenv("VISUAL"), getenv("EDITOR"), "vi")}
+	m := &Model{state: newState(), ctx: context.Background(), src: src, log: o.Log, editor: cmp.Or(getenv("VISUAL"), getenv("EDITOR"), "vi")}
+	m.lively, _ = src.(Lively)
 	_, m.replaces = src.(Replacer)
 	_, m.migrates = src.(Migrator)
+	_, m.tests = src.(Tester)
+	_, m.spends = src.(Spender)
 	m.zone = o.Zone
 	if m.zone == nil {
 		m.zone = time.Local
 	}
-	m.own, m.title, m.notice = o.Own, o.Title, o.Notice
+	m.own, m.title = o.Own, o.Title
 	m.bell, m.titled = o.Bell, o.WindowTitle
 	m.ascii = o.ASCII || needsASCII(getenv)
 	m.colour = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
@@ -74,7 +85,7 @@ func New(src Source, o Options, getenv func(string) string) *Model {
 
 // framesPerSecond is how soon after a key its effect may show: a frame of its
 // own costs more than a person sees of it.
-const framesPerSecond = 20
+const framesPerSecond = 15
 
 // Run shows the monitor on the whole terminal until the person quits or ctx
 // ends.
@@ -83,6 +94,9 @@ func Run(ctx context.Context, src Source, o Options) error {
 	if termenv.NewOutput(os.Stdout).EnvColorProfile() == termenv.Ascii {
 		m.colour = false
 	}
+	ended, end := context.WithCancel(ctx)
+	defer end()
+	m.ctx = ended
 	out := &terminal{File: os.Stdout}
 	m.write = out
 	p := tea.NewProgram(m, tea.WithOutput(out), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithContext(ctx),

@@ -21,7 +21,8 @@ func (st *state) drawWhy(c *canvas, l *layout) {
 	list := flow(paras, in.w)
 	if st.focus == paneServices {
 		if s := st.selected(); s != nil {
-			if all := flow(st.serviceStory(s), in.w); len(all) <= in.h {
+			// All of it where there is room for that, or for some of it.
+			if all := flow(st.serviceStory(s), in.w); filled(all) <= in.h || in.h-len(list) >= 5 {
 				list = all
 			}
 		}
@@ -66,6 +67,27 @@ func (st *state) whyHeight(room int) int {
 	return min(max(len(flow(paras, max(room, 1)))+2, 6), 20)
 }
 
+// wholeWhy is how high it would be if it told all it knows, and how high without
+// its empty lines.
+func (st *state) wholeWhy(room int) (whole, tight int) {
+	s := st.selected()
+	if s == nil || st.focus != paneServices {
+		return 0, 0
+	}
+	list := flow(st.serviceStory(s), max(room, 1))
+	return len(list) + 2, filled(list) + 2
+}
+
+// filled is how many lines are not empty.
+func filled(list [][]span) (n int) {
+	for _, l := range list {
+		if width(l) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // whyRotation tells a rotation: cause, what was seen, the rule, who else was
 // looked at, how it ended for the client, what comes next.
 func (st *state) whyRotation(r *engine.Rotation) []para {
@@ -74,7 +96,7 @@ func (st *state) whyRotation(r *engine.Rotation) []para {
 	if to == "" {
 		to, k = "none usable", red
 	}
-	head := line(say(bold, r.Service+"  "), say(plain, st.named(r.From)), say(blue, " → "), say(k, st.named(to)),
+	head := line(say(bold, r.Service+"  "), say(plain, r.From), say(blue, " → "), say(k, to),
 		say(grey, "   "+st.stamp(r.At)+", "+st.ago(r.At)))
 	paras := []para{head, line()}
 	add := func(label string, spans ...span) { paras = append(paras, fact(label, spans...)) }
@@ -205,7 +227,28 @@ func (st *state) whyEvent(ev *engine.Event) []para {
 	paras := []para{line(append(head, eventText(ev, true)...)...), line(say(grey, st.stamp(ev.At)+", "+st.ago(ev.At)))}
 	if ev.Hold != nil {
 		paras = append(paras, line())
-		paras = append(paras, st.holdPara(ev.Hold)...)
+		return append(paras, st.holdPara(ev.Hold)...)
+	}
+	return append(paras, st.before(ev)...)
+}
+
+// beforeMost is how many earlier events explain one that says little by itself.
+const beforeMost = 8
+
+// before tells what happened to the same key or service before an event, the
+// newest first.
+func (st *state) before(ev *engine.Event) []para {
+	var paras []para
+	for i := len(st.events) - 1; i >= 0 && len(paras) < beforeMost; i-- {
+		was := &st.events[i]
+		if was.Seq >= ev.Seq || ev.Key != was.Key && ev.Key != "" || ev.Key == "" && (ev.Service == "" || was.Service != ev.Service) {
+			continue
+		}
+		k := eventLook(was)
+		paras = append(paras, fact(st.stamp(was.At), append([]span{{k.ink, k.glyph + " "}}, eventText(was, false)...)...))
+	}
+	if len(paras) > 0 {
+		paras = append([]para{line(), line(say(bold, "Before it"))}, paras...)
 	}
 	return paras
 }

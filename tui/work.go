@@ -10,12 +10,9 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// work is something that takes a while and is followed on a page: its steps are
-// told as they happen. A page knows it by its progress.
+// work is something that takes a while and is followed on a page.
 type work interface {
-	progressOf() *progress
-	// over reports whether it has ended.
-	over() bool
+	running() bool
 	// leave is esc on the page, closing says what that does.
 	leave(st *state)
 	closing(st *state) string
@@ -51,6 +48,12 @@ func starting() (progress, context.Context) {
 }
 
 func (p *progress) progressOf() *progress { return p }
+
+// of reports whether it is the progress of some work.
+func (p *progress) of(w work) bool {
+	of, ok := w.(interface{ progressOf() *progress })
+	return ok && of.progressOf() == p
+}
 
 // run does the work beside the screen. end makes the message that it ended with.
 func (p *progress) run(do func(tell func(text string)) error, end func(err error) tea.Msg) tea.Cmd {
@@ -94,20 +97,11 @@ func counts(text string) bool {
 // follow scrolls the page of some work to its end, and finds whether it is still
 // open.
 func (m *Model) follow(p *progress) (open bool) {
-	i := slices.IndexFunc(m.dialogs, func(d *dialog) bool { return d.work != nil && d.work.progressOf() == p })
+	i := slices.IndexFunc(m.dialogs, func(d *dialog) bool { return p.of(d.work) })
 	if i >= 0 {
 		m.dialogs[i].scroll(m, "end")
 	}
 	return i >= 0
-}
-
-// ended looks at once at what the work has changed.
-func (m *Model) ended() tea.Cmd {
-	if m.fetching {
-		return nil
-	}
-	m.fetching = true
-	return fetch(m.src, m.seq, m.reqSeq)
 }
 
 // paras are the steps so far.

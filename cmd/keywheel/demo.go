@@ -66,7 +66,11 @@ func demo(ctx context.Context, f *flags, o demoOptions) error {
 	}
 	cfg := config.Defaults()
 	cfg.Listen, cfg.Engine = listen, world.Config()
-	n, err := start(f, cfg, nil, o.seed, true)
+	notice := fmt.Sprintf("DEMO seed %d: simulated providers, simulated traffic", o.seed)
+	if o.quiet {
+		notice = fmt.Sprintf("DEMO seed %d: simulated providers, point a client at it", o.seed)
+	}
+	n, err := start(f, cfg, nil, o.seed, notice)
 	if err != nil {
 		return err
 	}
@@ -77,9 +81,7 @@ func demo(ctx context.Context, f *flags, o demoOptions) error {
 		stop()
 		running.Wait()
 	}()
-	notice := fmt.Sprintf("DEMO seed %d: simulated providers, simulated traffic", o.seed)
 	if o.quiet {
-		notice = fmt.Sprintf("DEMO seed %d: simulated providers, point a client at it", o.seed)
 		hint := "The demo's proxy is " + base + ". Try, in another terminal:\n  " + strings.Join(world.Hint(base), "\n  ")
 		fmt.Fprintln(os.Stderr, hint)
 		if !o.headless {
@@ -95,7 +97,7 @@ func demo(ctx context.Context, f *flags, o demoOptions) error {
 		fmt.Fprintln(os.Stderr, "The demo's proxy is", base)
 		return waitForSignal(ctx, n)
 	}
-	err = monitor(ctx, n, tui.Options{Notice: notice})
+	err = monitor(ctx, n, tui.Options{})
 	stop()
 	drain, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

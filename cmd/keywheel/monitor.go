@@ -33,7 +33,7 @@ func runMonitor(ctx context.Context, f *flags) error {
 	}
 	ctx, unhook := signal.NotifyContext(ctx, endings(false)...)
 	defer unhook()
-	n, err := start(f, cfg, nil, 0, false)
+	n, err := start(f, cfg, nil, 0, "")
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func serve(ctx context.Context, f *flags, log *slog.Logger) error {
 	for _, s := range cfg.Sources {
 		log.Info(s)
 	}
-	n, err := start(f, cfg, log, 0, false)
+	n, err := start(f, cfg, log, 0, "")
 	if err != nil {
 		return err
 	}
@@ -109,9 +109,11 @@ func serve(ctx context.Context, f *flags, log *slog.Logger) error {
 	return nil
 }
 
-// start starts a node with its control socket where it belongs.
-func start(f *flags, cfg *config.Config, log *slog.Logger, seed uint64, demo bool) (*node.Node, error) {
-	o := node.Options{Config: cfg, Load: f.again, Log: log, Seed: seed, Socket: func(port string) (string, error) {
+// start starts a node with its control socket where it belongs. A notice is told
+// to everybody who looks, and makes it a demo: it keeps nothing.
+func start(f *flags, cfg *config.Config, log *slog.Logger, seed uint64, notice string) (*node.Node, error) {
+	demo := notice != ""
+	o := node.Options{Config: cfg, Load: f.again, Log: log, Seed: seed, Notice: notice, Socket: func(port string) (string, error) {
 		if f.socket != "" {
 			return f.socket, nil
 		}

@@ -116,6 +116,12 @@ func (c *Client) System(ctx context.Context) (s engine.SystemStatus, err error) 
 	return s, err
 }
 
+// Spent asks what was used since the instance began, by service, key and model.
+func (c *Client) Spent(ctx context.Context) (list []engine.Spent, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/spent", nil, &list)
+	return list, err
+}
+
 // Do asks for an action. The server says by whom it is: Action.By does not go
 // over the socket.
 func (c *Client) Do(ctx context.Context, a engine.Action) (r engine.Result, err error) {

@@ -31,23 +31,23 @@ func (s *Server) migrate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var ask migrateRequest
-	if !understand(w, r, &ask, `{"service":"...","key":"...","secret":"..."}`) {
+	if !understand(w, r, 64<<10, &ask, `{"service":"...","key":"...","secret":"..."}`) {
 		return
 	}
-	s.tellSteps(w, func(tell func(string)) error {
-		return source.Migrate(r.Context(), ask.Migration, secret.New(ask.Secret), nameOf(r), tell)
+	s.steps(w, func(tell func(step)) error {
+		return source.Migrate(r.Context(), ask.Migration, secret.New(ask.Secret), nameOf(r), func(text string) { tell(step{Text: text}) })
 	})
 }
 
 // Migrate asks to move a service to another key, and tells of the steps as they
 // happen. The server says by whom it is: by does not go over the socket.
 func (c *Client) Migrate(ctx context.Context, m engine.Migration, s secret.Secret, _ string, tell func(text string)) error {
-	return c.work(ctx, "/v1/migrate", migrateRequest{m, s.Reveal()}, tell)
+	return c.follow(ctx, "/v1/migrate", migrateRequest{m, s.Reveal()}, func(st step) { tell(st.Text) })
 }
 
 // Migrate is [Client.Migrate] for the monitor.
 func (m *Mirror) Migrate(ctx context.Context, to engine.Migration, s secret.Secret, by string, tell func(text string)) error {
 	err := m.client.Migrate(ctx, to, s, by, tell)
-	m.look()
+	_, _ = m.look()
 	return err
 }

@@ -48,6 +48,9 @@ type Mirror struct {
 	// system is what it told of its process last, at systemAt.
 	system   engine.SystemStatus
 	systemAt time.Time
+	// spent is what it told of its use last, at spentAt.
+	spent   []engine.Spent
+	spentAt time.Time
 }
 
 // NewMirror begins to watch the instance of a client; that it answers is the
@@ -131,6 +134,26 @@ func (m *Mirror) System() engine.SystemStatus {
 		m.system, m.systemAt = s, time.Now()
 	}
 	return m.system
+}
+
+// Spent is what was used since the instance began, at most two seconds ago
+// while it answers.
+func (m *Mirror) Spent() []engine.Spent {
+	m.mu.Lock()
+	told, fresh := m.spent, time.Since(m.spentAt) < lookTime
+	m.mu.Unlock()
+	if fresh {
+		return told
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, lookTime)
+	defer cancel()
+	list, err := m.client.Spent(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.spentAt = time.Now(); err == nil {
+		m.spent = list
+	}
+	return m.spent
 }
 
 // Do asks for an action; the next Snapshot shows what it did.

@@ -22,7 +22,7 @@ type replaceRequest struct {
 	Secret string `json:"secret"`
 }
 
-// replace answers with the steps as they happen.
+// replace answers with the steps as they happen, one JSON object a line.
 func (s *Server) replace(w http.ResponseWriter, r *http.Request) {
 	source, ok := s.source.(Replacer)
 	if !ok {
@@ -30,18 +30,18 @@ func (s *Server) replace(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var ask replaceRequest
-	if !understand(w, r, &ask, `{"key":"...","secret":"..."}`) {
+	if !understand(w, r, 64<<10, &ask, `{"key":"...","secret":"..."}`) {
 		return
 	}
-	s.tellSteps(w, func(tell func(string)) error {
-		return source.Replace(r.Context(), ask.Key, secret.New(ask.Secret), peerOf(r).name(), tell)
+	s.steps(w, func(tell func(step)) error {
+		return source.Replace(r.Context(), ask.Key, secret.New(ask.Secret), nameOf(r), func(text string) { tell(step{Text: text}) })
 	})
 }
 
 // Replace asks to give a key another secret, and tells of the steps as they
 // happen. The server says by whom it is: by does not go over the socket.
 func (c *Client) Replace(ctx context.Context, key string, s secret.Secret, _ string, tell func(text string)) error {
-	return c.work(ctx, "/v1/replace", replaceRequest{key, s.Reveal()}, tell)
+	return c.follow(ctx, "/v1/replace", replaceRequest{key, s.Reveal()}, func(st step) { tell(st.Text) })
 }
 
 // Replace is [Client.Replace] for the monitor.

@@ -63,9 +63,11 @@ func serveTo(l net.Listener, s Source, patience time.Duration) *Server {
 	mux.HandleFunc("GET /v1/events", srv.events)
 	mux.HandleFunc("GET /v1/requests", srv.requests)
 	mux.HandleFunc("GET /v1/system", srv.system)
+	mux.HandleFunc("GET /v1/spent", srv.spent)
 	mux.HandleFunc("POST /v1/actions", srv.actions)
 	mux.HandleFunc("POST /v1/replace", srv.replace)
 	mux.HandleFunc("POST /v1/migrate", srv.migrate)
+	mux.HandleFunc("POST /v1/test", srv.test)
 	mux.Handle("GET /metrics", metricsHandler(s))
 	srv.http = http.Server{
 		Handler:           guard(mux),
@@ -210,6 +212,15 @@ func (s *Server) system(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fail(w, http.StatusNotFound, errors.New("nobody here knows of the process"))
+}
+
+// spent tells what was used since the start, where the source counts it.
+func (s *Server) spent(w http.ResponseWriter, _ *http.Request) {
+	if p, ok := s.source.(interface{ Spent() []engine.Spent }); ok {
+		reply(w, http.StatusOK, p.Spent())
+		return
+	}
+	fail(w, http.StatusNotFound, errors.New("nobody here counts what was used"))
 }
 
 func (s *Server) actions(w http.ResponseWriter, r *http.Request) {

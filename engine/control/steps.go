@@ -10,37 +10,39 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"keywheel/engine"
 )
 
-// Work that takes a while answers with its steps as they happen, one JSON object
-// a line.
-
-// workStep is one line of the answer: a step, or how it ended.
-type workStep struct {
-	Text  string `json:"text,omitempty"`
-	Done  bool   `json:"done,omitempty"`
-	Error string `json:"error,omitempty"`
+// step is one line of the answer to what takes a while: something that
+// happened, or how it ended.
+type step struct {
+	Text  string          `json:"text,omitempty"`
+	Test  *engine.KeyTest `json:"test,omitempty"`
+	Done  bool            `json:"done,omitempty"`
+	Error string          `json:"error,omitempty"`
 }
 
-// tellSteps answers with the steps of some work.
-func (s *Server) tellSteps(w http.ResponseWriter, work func(tell func(text string)) error) {
+// steps answers with what work tells as it happens, one JSON object a line.
+func (s *Server) steps(w http.ResponseWriter, work func(tell func(step)) error) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := http.NewResponseController(w)
 	_ = out.SetReadDeadline(time.Time{}) // the request has been read; past it the work would be given up
-	send := func(step workStep) {
+	send := func(st step) {
 		_ = out.SetWriteDeadline(time.Now().Add(s.patience))
-		_ = json.NewEncoder(w).Encode(step)
+		_ = json.NewEncoder(w).Encode(st)
 		_ = out.Flush()
 	}
-	if err := work(func(text string) { send(workStep{Text: text}) }); err != nil {
-		send(workStep{Error: err.Error()})
+	if err := work(send); err != nil {
+		send(step{Error: err.Error()})
 		return
 	}
-	send(workStep{Done: true})
+	send(step{Done: true})
 }
 
-// work asks for it, and tells of the steps as they happen.
-func (c *Client) work(ctx context.Context, path string, ask any, tell func(text string)) error {
+// follow asks for something that takes a while and tells of its steps as they
+// happen, until it is done.
+func (c *Client) follow(ctx context.Context, path string, ask any, tell func(step)) error {
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return err
@@ -63,16 +65,16 @@ func (c *Client) work(ctx context.Context, path string, ask any, tell func(text 
 	}
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
-		var step workStep
-		switch err := json.Unmarshal(lines.Bytes(), &step); {
+		var st step
+		switch err := json.Unmarshal(lines.Bytes(), &st); {
 		case err != nil:
 			return err
-		case step.Error != "":
-			return errors.New(step.Error)
-		case step.Done:
+		case st.Error != "":
+			return errors.New(st.Error)
+		case st.Done:
 			return nil
 		default:
-			tell(step.Text)
+			tell(st)
 		}
 	}
 	err = lines.Err()
@@ -82,10 +84,10 @@ func (c *Client) work(ctx context.Context, path string, ask any, tell func(text 
 	return fmt.Errorf("%w; the steps that it told are done", c.unreachable(err))
 }
 
-// understand reads what is asked for. What the decoder says could hold a secret
+// understand reads what is asked for, in no more than so many bytes. What the decoder says could hold a secret
 // and is not repeated.
-func understand(w http.ResponseWriter, r *http.Request, into any, want string) bool {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
+func understand(w http.ResponseWriter, r *http.Request, most int64, into any, want string) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	d.DisallowUnknownFields()
 	if d.Decode(into) != nil {
 		fail(w, http.StatusBadRequest, errors.New("not understood: want "+want))

@@ -36,6 +36,8 @@ type Options struct {
 	// Journal says where the journal of a node on a port belongs; nil is none:
 	// then everything is forgotten with the node.
 	Journal func(port string) (path string, err error)
+	// Notice is told to everybody who looks: that it is a demo.
+	Notice string
 	// Seed makes the engine's jitter repeatable; 0 does not.
 	Seed uint64
 }
@@ -54,15 +56,17 @@ type Node struct {
 	config *config.Config // in force
 	status engine.ConfigStatus
 
-	engine  *engine.Engine
-	proxy   *proxy.Proxy
-	money   *money
-	keeper  *keeper // nil where nothing is kept
-	log     *slog.Logger
-	addr    string
-	server  *http.Server
-	control *control.Server
-	about   *about
+	notice   string
+	spending spending
+	engine   *engine.Engine
+	proxy    *proxy.Proxy
+	money    *money
+	keeper   *keeper // nil where nothing is kept
+	log      *slog.Logger
+	addr     string
+	server   *http.Server
+	control  *control.Server
+	about    *about
 	// ctx ends the tasks.
 	ctx  context.Context
 	stop context.CancelFunc
@@ -83,7 +87,7 @@ func (err *PortInUseError) Error() string {
 // Start starts everything. When it returns, the listener takes requests.
 func Start(o Options) (_ *Node, err error) {
 	cfg := o.Config
-	n := &Node{config: cfg, load: o.Load, log: o.Log, served: make(chan error, 1), refiled: make(chan struct{}, 1), about: aboutOf(cfg)}
+	n := &Node{config: cfg, load: o.Load, log: o.Log, notice: o.Notice, served: make(chan error, 1), refiled: make(chan struct{}, 1), about: aboutOf(cfg)}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -104,7 +108,7 @@ func Start(o Options) (_ *Node, err error) {
 			_ = n.closeJournal()
 		}
 	}()
-	var options []engine.Option
+	options := []engine.Option{engine.WithUsed(n.used)}
 	if o.Seed != 0 {
 		options = append(options, engine.WithSeed(o.Seed))
 	}
@@ -113,7 +117,7 @@ func Start(o Options) (_ *Node, err error) {
 		if known, err = n.openJournal(o.Journal); err != nil {
 			return nil, err
 		}
-		options = append(options, engine.WithMemory(known.Memory), engine.WithBindings(known.bindings), engine.WithUsed(n.keeper.used))
+		options = append(options, engine.WithMemory(known.Memory), engine.WithBindings(known.bindings))
 	}
 	ec, po, patience := n.parts(cfg)
 	e, err := engine.New(ec, append(options, patience)...)
@@ -200,12 +204,15 @@ func (n *Node) Snapshot() engine.Snapshot {
 		s.Config = &status
 	}
 	n.proxy.FillIn(&s)
-	s.Journal = n.keeper.status()
+	s.Journal, s.Notice = n.keeper.status(), n.notice
 	return s
 }
 
 // Events are those after a sequence number, the oldest first.
 func (n *Node) Events(after uint64) []engine.Event { return n.engine.Events(after) }
+
+// Pulse is another number whenever something has happened.
+func (n *Node) Pulse() uint64 { return n.engine.Pulse() }
 
 // Wait returns the events after a sequence number as soon as there is one, or
 // ctx's error.

@@ -46,6 +46,7 @@ func (n *Node) Replace(ctx context.Context, key string, s secret.Secret, by stri
 	if err := n.switchTo(k, step); err != nil {
 		return err
 	}
+	n.noteReplaced(key, by)
 	now := n.statusOf(key)
 	step("switched %s to %s: new requests go out with it", key, mark(now.Fingerprint))
 	if _, keys := n.engine.Holds(now.Fingerprint); len(keys) > 1 {
@@ -59,6 +60,18 @@ func (n *Node) Replace(ctx context.Context, key string, s secret.Secret, by stri
 		n.drained(ctx, key, was.Fingerprint, step, tell)
 	}
 	return nil
+}
+
+// noteReplaced keeps that it was done, so that undo does not take back what was
+// done before it in its place.
+func (n *Node) noteReplaced(key, by string) {
+	if n.keeper == nil {
+		n.engine.Replaced(key, by)
+		return
+	}
+	n.keeper.mu.Lock()
+	defer n.keeper.mu.Unlock()
+	n.keeper.journal.Act(actionOf(n.engine.Replaced(key, by)))
 }
 
 // candidate is a key as it would be with another secret.

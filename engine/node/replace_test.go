@@ -90,6 +90,9 @@ func TestALeakedKey(t *testing.T) {
 	if err := h.Reload(true); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := h.Do(engine.Action{Verb: engine.VerbUndo}); err == nil || !strings.Contains(err.Error(), "another replacement") {
+		t.Errorf("undone: %v", err)
+	}
 	h.post("/chat/completions")
 	cfg, err := config.Load(h.options)
 	if err != nil || cfg.Engine.Keys[0].Override != "keys.d/a" || !slices.ContainsFunc(cfg.Notes, func(p config.Problem) bool { return strings.Contains(p.Text, "overridden by") }) {
@@ -176,4 +179,35 @@ func TestTwoNamesOfALeakedSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants(t, steps, "a and b have one secret now", "retired ·")
+}
+
+func TestTestingAndSpending(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	h.write("key", fake+"a")
+	h.toml("a file:key", "b file:nothing")
+	h.start()
+	test := func(names ...string) (said []string, err error) {
+		err = h.Test(context.Background(), names, "you", func(k engine.KeyTest) { said = append(said, k.Key+" "+k.Words()) })
+		slices.Sort(said)
+		return said, err
+	}
+	said, err := test()
+	if err != nil || len(said) != 2 || said[0] != "a p accepts it" || !strings.HasPrefix(said[1], "b not tested: its secret is missing") {
+		t.Errorf("%q %v", said, err)
+	}
+	h.refuse("a", true)
+	if said, err = test("a"); err != nil || len(said) != 1 || said[0] != "a p rejects it" || h.key("a").State != engine.Active {
+		t.Errorf("%q %v, and a is %v", said, err, h.key("a").State)
+	}
+	if _, err = test("c"); err == nil || !strings.Contains(err.Error(), `no key "c"`) {
+		t.Error(err)
+	}
+	wants(t, h.texts(), "operator tested: p accepts it", "operator tested: p rejects it (401 Incorrect API key provided)")
+	h.refuse("a", false)
+	h.post("/chat/completions")
+	h.await("what it used", func(engine.Snapshot) bool {
+		list := h.Spent()
+		return len(list) == 1 && list[0].Service == "svc" && list[0].Key == "a" && list[0].Requests == 1
+	})
 }

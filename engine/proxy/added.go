@@ -33,8 +33,9 @@ func (a *added) observe(d time.Duration) {
 func (a *added) addTo(h *engine.Histogram) {
 	if h.Counts == nil {
 		h.Counts = make([]int64, len(a.counts))
-		for _, b := range addedBounds {
-			h.LE = append(h.LE, millis(b))
+		h.LE = make([]float64, len(addedBounds))
+		for i, b := range addedBounds {
+			h.LE[i] = millis(b)
 		}
 	}
 	for i := range a.counts {
