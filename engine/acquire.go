@@ -74,18 +74,6 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 
 // try takes a key for the request if one can serve it now.
 func (e *Engine) try(r *Request, now time.Time) *Lease {
-	e.careful = e.proving > 0
-	l := e.tryAny(r, now)
-	if e.careful && l == nil {
-		e.careful = false
-		l = e.tryAny(r, now)
-	}
-	e.careful = false
-	return l
-}
-
-// tryAny is try with the keys that the engine is careful with, or without.
-func (e *Engine) tryAny(r *Request, now time.Time) *Lease {
 	s := r.svc
 	if r.narrowed() {
 		return e.leaseBound(r, s, now)
@@ -128,10 +116,16 @@ func (e *Engine) upperSoon(r *Request, tiers []*tier, now time.Time) bool {
 	return !at.IsZero() && !at.After(r.began.Add(r.svc.FallbackAfter))
 }
 
-// lease takes the key that the strategy picks of a tier.
+// lease takes the key that the strategy picks of a tier: one that has never
+// served and is being asked only if there is no other.
 func (e *Engine) lease(r *Request, t *tier, s *service, now time.Time) *Lease {
-	was := t.next
-	i := s.strategy.pick(t, e.query(r, now))
+	was, q := t.next, e.query(r, now)
+	q.careful = e.proving > 0
+	i := s.strategy.pick(t, q)
+	if i < 0 && q.careful {
+		q.careful = false
+		i = s.strategy.pick(t, q)
+	}
 	if i < 0 {
 		return nil
 	}
@@ -167,14 +161,18 @@ func (e *Engine) take(r *Request, k *key, now time.Time) *Lease {
 	c, s := k.cred, r.svc
 	l := &Lease{e: e, req: r, key: k, config: k.Key, cred: c, holders: c.holders(), at: now}
 	for i, h := range l.holders {
-		if h == nil || h.all.hold == nil {
+		if h == nil || h.all.hold == nil && h.parts == nil {
 			continue
 		}
-		if e.ended(k, &h.all, "", now) {
-			e.readyAll(h, now)
-		} else if !h.all.hold.trialAt.IsZero() {
-			l.trials[i] = h.all.hold
-			h.all.hold.trying = true
+		for j, part := range r.parts() {
+			s := h.slot(part)
+			if j > 0 && part == "" || s == nil || s.hold == nil {
+				continue
+			}
+			if !e.ended(k, s, part, now) && !s.hold.trialAt.IsZero() {
+				l.trials[i][j] = s.hold
+				s.hold.trying = true
+			}
 			e.readyAll(h, now)
 		}
 	}

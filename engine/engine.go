@@ -52,10 +52,8 @@ type Engine struct {
 	sweepAt time.Time
 	// recountAt is when the limits are next looked at all together.
 	recountAt time.Time
-	// proving is how many keys that have never served are being asked; careful
-	// is set while those are passed over.
+	// proving is how many keys that have never served are being asked.
 	proving int
-	careful bool
 	q       query // the one in use under mu
 	// bindings are the upstream resources whose account is known.
 	bindings bindings
@@ -161,6 +159,19 @@ type pin struct {
 	key   *key
 	until time.Time
 	by    string
+}
+
+// lets is when the key may serve that could at the given time; zero is not
+// before a person acts.
+func (p *pin) lets(k *key, at time.Time) time.Time {
+	switch {
+	case at.IsZero() || p == nil || p.key == k:
+		return at
+	case p.until.IsZero():
+		return time.Time{}
+	default:
+		return latest(at, p.until)
+	}
 }
 
 // Option changes how [New] builds an engine.
@@ -376,8 +387,9 @@ func (e *Engine) ended(k *key, s *slot, part string, now time.Time) bool {
 	return true
 }
 
-// sweep clears what ended by time: holds, disablings, pins. It looks at most
-// four times a second; whoever must know now asks the hold itself.
+// sweep clears what ended by time: holds, disablings, pins, lends. It looks at
+// most four times a second, and at the moments that a person or the config has
+// set; whoever must know of a hold now asks the hold itself.
 func (e *Engine) sweep(now time.Time) {
 	if now.Before(e.sweepAt) {
 		return
@@ -416,8 +428,10 @@ func (e *Engine) sweep(now time.Time) {
 				Text: fmt.Sprintf("pin to %s is over", s.pin.key.Name)})
 			s.pin = nil
 			s.changed = true
+			changed = true
 		}
 	}
+	e.sweepAt = earlier(e.sweepAt, e.nextEnd(now))
 	if changed {
 		for _, k := range e.keys {
 			e.ready(k, now)
@@ -426,4 +440,30 @@ func (e *Engine) sweep(now time.Time) {
 	}
 	e.checkHealth(now)
 	e.quietIncidents(now)
+}
+
+// nextEnd is when next something ends that a person or the config has given an
+// end; in an hour if nothing does before.
+func (e *Engine) nextEnd(now time.Time) time.Time {
+	at := now.Add(time.Hour)
+	next := func(t time.Time) {
+		if t.After(now) {
+			at = earlier(at, t)
+		}
+	}
+	for _, k := range e.keys {
+		next(k.Expires)
+		if k.disabled != nil {
+			next(k.disabled.until)
+		}
+	}
+	for _, s := range e.services {
+		if s.pin != nil {
+			next(s.pin.until)
+		}
+		for _, l := range s.lends {
+			next(l.until)
+		}
+	}
+	return at
 }

@@ -95,7 +95,7 @@ const maxBackOff = 30 * time.Second
 // backOff rests a model that its provider is too busy to serve, on all of the
 // provider's keys: 1 s, doubling while no request for it succeeds.
 func (e *Engine) backOff(l *Lease, v Verdict, now time.Time) {
-	if _, fresh := l.target(Verdict{Scope: ScopeKey}, v.Model); !fresh {
+	if _, fresh := l.target(Verdict{Scope: ScopeKey}, v.Model, now); !fresh {
 		return
 	}
 	pause := max(v.RetryAfter, time.Second<<min(l.cred.at(v.Model).climbs, 5))

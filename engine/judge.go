@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -59,7 +60,7 @@ func (l *Lease) judge(v Verdict, now time.Time) (again bool) {
 		}()
 	}
 	l.cred.mark()
-	e.counted(l.cred, now)
+	l.counted(now)
 	r, c := l.req, l.cred
 	if len(r.Bound) > 0 {
 		v = e.elsewhere(l, v)
@@ -153,8 +154,10 @@ func (l *Lease) close(u *Usage, err error, now time.Time) (kind Kind, j *job, fi
 		// A cut stream: the client saw a broken connection.
 		kind = UpstreamFault
 		if l.kind == OK {
-			c.verdicts.OK = max(c.verdicts.OK-1, 0) // a reset may lie between
-			r.svc.verdicts.OK = max(r.svc.verdicts.OK-1, 0)
+			if l.judged { // it was counted; a reset may lie between
+				c.verdicts.OK = max(c.verdicts.OK-1, 0)
+				r.svc.verdicts.OK = max(r.svc.verdicts.OK-1, 0)
+			}
 			c.verdicts.count(kind)
 			r.svc.verdicts.count(kind)
 			c.lastFailure = now
@@ -208,6 +211,7 @@ func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 
 // another reports whether a key that the request has not tried can serve it.
 func (e *Engine) another(r *Request, now time.Time) bool {
+	e.sweep(now) // a pin may be over
 	q := e.query(r, now)
 	found := false
 	p := r.pin()
@@ -221,7 +225,7 @@ func (e *Engine) another(r *Request, now time.Time) bool {
 
 // target is whom a verdict is about, and whether the answer is of the present
 // generation of that slot.
-func (l *Lease) target(v Verdict, part string) (h *holder, fresh bool) {
+func (l *Lease) target(v Verdict, part string, now time.Time) (h *holder, fresh bool) {
 	i := 0
 	if v.Scope == ScopeAccount && l.holders[1] != nil {
 		i = 1
@@ -234,7 +238,7 @@ func (l *Lease) target(v Verdict, part string) (h *holder, fresh bool) {
 	}
 	// A model that the request did not name: whatever holds it already stands.
 	s := h.slot(part)
-	return h, s == nil || s.hold == nil
+	return h, s == nil || s.hold == nil || s.hold.over(now)
 }
 
 // succeeded forgets strikes, ends trials, and settles whom the request's
@@ -252,10 +256,14 @@ func (e *Engine) succeeded(l *Lease, kind Kind, now time.Time) {
 		}
 		h.accepted.Add(1, now)
 		h.tokens.Add(r.est.input+r.est.output, now)
-		if trial := l.trials[i]; trial != nil && h.all.hold == trial {
-			h.all.lift()
+		for j, part := range r.parts() {
+			trial, s := l.trials[i][j], h.slot(part)
+			if trial == nil || s == nil || s.hold != trial {
+				continue
+			}
+			s.lift()
 			e.emit(Event{At: now, Kind: EventRecovered, Key: l.key.Name, State: Active,
-				Text: fmt.Sprintf("recovered after %s: a trial request succeeded", clock(now.Sub(trial.since)))})
+				Text: strings.TrimSpace(fmt.Sprintf("%s recovered after %s: a trial request succeeded", part, clock(now.Sub(trial.since))))})
 			e.touched(h, now)
 		}
 	}
@@ -294,6 +302,9 @@ func (e *Engine) strike(l *Lease, a *attempt, now time.Time) {
 	if c.retired || a.gens[0][0] != c.all.gen || e.inIncident(c) || !c.all.strike(now) {
 		return
 	}
+	if held := c.all.hold; held != nil && !held.over(now) {
+		return // this was its trial: the next comes after twice the pause
+	}
 	k := c.names[0]
 	h := &hold{state: Failing, verdict: UpstreamFault, since: now, by: "engine", wait: firstTrial, trialAt: now.Add(firstTrial),
 		why: fmt.Sprintf("%d faults in 60 s where other keys served", len(c.all.strikes))}
@@ -305,7 +316,7 @@ func (e *Engine) strike(l *Lease, a *attempt, now time.Time) {
 }
 
 func (e *Engine) rateLimited(l *Lease, v Verdict, now time.Time) {
-	h, fresh := l.target(v, v.Model)
+	h, fresh := l.target(v, v.Model, now)
 	if !fresh {
 		return
 	}
@@ -339,12 +350,12 @@ func (e *Engine) rateLimited(l *Lease, v Verdict, now time.Time) {
 		how = "no hint; pause doubles until a success"
 	}
 	l.refusedBy(h, v, pause, now)
-	e.counted(c, now)
+	l.counted(now)
 	e.reject(l, v, h, v.Model, &hold{state: Cooling, until: now.Add(pause), why: causeOf(v) + ", " + how}, now)
 }
 
 func (e *Engine) quotaExhausted(l *Lease, v Verdict, now time.Time) {
-	h, fresh := l.target(v, v.Model)
+	h, fresh := l.target(v, v.Model, now)
 	if !fresh {
 		return
 	}
@@ -356,7 +367,7 @@ func (e *Engine) quotaExhausted(l *Lease, v Verdict, now time.Time) {
 		hd.until = now.Add(min(max(v.RetryAfter, minHint), maxQuotaHint))
 	default:
 		hd.wait = firstMoney
-		if old := h.at(v.Model).hold; old != nil && old.wait > 0 {
+		if old := h.at(v.Model).hold; old.forMoney() {
 			hd.wait = min(2*old.wait, maxMoney)
 		}
 		hd.trialAt = now.Add(hd.wait)
@@ -368,7 +379,7 @@ func (e *Engine) quotaExhausted(l *Lease, v Verdict, now time.Time) {
 // the rejection. Where there is no such call, three rejections while another
 // key succeeds confirm it.
 func (e *Engine) invalidKey(l *Lease, v Verdict, now time.Time) {
-	h, fresh := l.target(v, "")
+	h, fresh := l.target(v, "", now)
 	if !fresh {
 		return
 	}
@@ -394,20 +405,28 @@ func (e *Engine) askProbe(k *key, hd *hold, now time.Time) {
 	e.emit(Event{At: now, Kind: EventProbe, Key: k.Name, State: hd.state, Text: "asking the provider whether the key is still valid"})
 }
 
-// rejected counts a rejection of a key whose request another key then served:
-// three of them in a row confirm what no test call did.
+// rejected counts a rejection of a key, or of its account, whose request another
+// key then served: three of them in a row confirm what no test call did.
 func (e *Engine) rejected(l *Lease, a *attempt, now time.Time) {
 	c := a.cred
-	h := c.all.hold
-	if c.retired || h == nil || h.verdict != InvalidKey || h.state == Revoked {
+	if c.retired {
 		return
 	}
-	c.changed = true
-	if c.all.invalids++; c.all.invalids < 3 {
-		return
+	for _, of := range c.holders() {
+		if of == nil || of.all.hold == nil {
+			continue
+		}
+		h := of.all.hold
+		if h.verdict != InvalidKey || h.state == Revoked {
+			continue
+		}
+		of.changed = true
+		if of.all.invalids++; of.all.invalids < 3 {
+			continue
+		}
+		e.place(c.names[0], of, "", &hold{state: Revoked, verdict: InvalidKey, since: now, by: "engine", evidence: h.evidence, rule: h.rule,
+			why: causeOf(Verdict{Kind: InvalidKey, Evidence: h.evidence}) + ", three times on requests that another key served"}, now)
 	}
-	e.place(c.names[0], &c.holder, "", &hold{state: Revoked, verdict: InvalidKey, since: now, by: "engine", evidence: h.evidence, rule: h.rule,
-		why: causeOf(Verdict{Kind: InvalidKey, Evidence: h.evidence}) + ", three times on requests that another key served"}, now)
 }
 
 // Tested tells the engine what the provider's free test call said of a key
@@ -454,7 +473,7 @@ func (e *Engine) Tested(name string, v Verdict) {
 
 func (e *Engine) permissionDenied(l *Lease, v Verdict, now time.Time) {
 	part := firstOf(v.Model, l.req.Model, l.req.Scope)
-	h, fresh := l.target(v, part)
+	h, fresh := l.target(v, part, now)
 	if part == "" || !fresh {
 		return
 	}
@@ -504,21 +523,22 @@ func (e *Engine) accountName(h *holder, k *key) string {
 // after twice the pause.
 func (e *Engine) endTrials(l *Lease, now time.Time) {
 	for i, h := range l.holders {
-		t := l.trials[i]
-		l.trials[i] = nil
-		if t == nil || !t.trying {
-			continue
-		}
-		t.trying = false
-		if l.judged && l.kind != OK && l.kind != ClientError {
-			limit := maxTrial
-			if t.state == Exhausted {
-				limit = maxMoney
+		for j, t := range l.trials[i] {
+			l.trials[i][j] = nil
+			if t == nil || !t.trying {
+				continue
 			}
-			t.wait = min(2*t.wait, limit)
-			t.trialAt = now.Add(t.wait)
+			t.trying = false
+			if l.judged && l.kind != OK && l.kind != ClientError {
+				limit := maxTrial
+				if t.state == Exhausted {
+					limit = maxMoney
+				}
+				t.wait = min(2*t.wait, limit)
+				t.trialAt = now.Add(t.wait)
+			}
+			e.readyAll(h, now)
 		}
-		e.readyAll(h, now)
 	}
 }
 

@@ -142,8 +142,24 @@ func (e *Engine) counted(c *credential, now time.Time) {
 			}
 		}
 	}
-	if a := c.account; a != nil && (len(a.books) > 0 || a.room != 0) {
-		a.room = roomAt(a.books, now)
+	if c.account != nil {
+		c.account.counted(now)
+	}
+}
+
+// counted is the same for an account's limits alone.
+func (h *holder) counted(now time.Time) {
+	if len(h.books) > 0 || h.room != 0 {
+		h.room = roomAt(h.books, now)
+	}
+}
+
+// counted is the same for the limits that the lease uses: a reload may have
+// retired its secret, which is of no account then.
+func (l *Lease) counted(now time.Time) {
+	l.e.counted(l.cred, now)
+	if a := l.holders[1]; a != nil && a != l.cred.account {
+		a.counted(now)
 	}
 }
 
@@ -204,7 +220,7 @@ func (l *Lease) takeLimits(now time.Time) {
 		}
 	}
 	l.eachBooks(take)
-	l.e.counted(l.cred, now)
+	l.counted(now)
 }
 
 // eachBooks calls f with the books of the key, its account and the service.
@@ -309,7 +325,7 @@ func (l *Lease) settleLimits(u Usage, now time.Time) {
 			}
 		}
 	})
-	l.e.counted(l.cred, now)
+	l.counted(now)
 }
 
 const (

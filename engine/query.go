@@ -30,43 +30,84 @@ func (q *query) can(m *member) bool {
 	return why == ""
 }
 
-// refuses says why a key cannot serve the request and from when on it can
-// (zero: unknown); "" when it can. It allocates nothing.
+// refuses says why a key cannot serve the request and from when on it can, as
+// far as it is not for a hold of the whole key (zero: unknown); "" when it can.
+// It allocates nothing.
 func (q *query) refuses(k *key) (why string, until time.Time) {
 	r := q.r
 	if k.draining {
 		return "is draining", time.Time{}
 	}
+	if k.expired(q.now) {
+		return "is past its date", time.Time{}
+	}
 	if why = q.e.foreign(r, k); why != "" {
 		return why, time.Time{}
-	}
-	if !r.Repeatable || r.Once {
-		for _, h := range k.cred.holders() {
-			if h != nil && h.all.hold != nil && !h.all.hold.trialAt.IsZero() {
-				return "waits for a trial that is safe to repeat", time.Time{}
-			}
-		}
-	}
-	if h := k.cred.partHold(r.Model, r.Scope, q.now); h != nil {
-		return h.why, h.until
 	}
 	if !k.isFor(r.Scope) {
 		return "is not for this scope", time.Time{}
 	}
+	// Of several reasons the last to end counts.
 	for _, h := range k.cred.holders() {
-		if h != nil && len(h.books) > 0 {
+		if h == nil {
+			continue
+		}
+		for i, part := range r.parts() {
+			s := h.slot(part)
+			if i > 0 && part == "" || s == nil || s.hold == nil {
+				continue
+			}
+			w, at := q.bars(s.hold, i > 0)
+			switch {
+			case w == "":
+			case at.IsZero():
+				return w, at
+			case why == "" || at.After(until):
+				why, until = w, at
+			}
+		}
+		if len(h.books) > 0 {
 			if b := q.lacks(h.books); b != nil {
-				return q.full(b)
+				switch w, at := q.full(b); {
+				case at.IsZero():
+					return w, at
+				case why == "" || at.After(until):
+					why, until = w, at
+				}
 			}
 		}
 	}
 	switch {
+	case why != "":
 	case r.attempts > 0 && r.hasTried(k.cred):
 		return "was tried", q.moment()
 	case len(q.e.lines) > 0 && q.e.isKept(k.cred, r):
 		return "gathers tokens for a larger request that came before", q.moment()
 	}
-	return "", time.Time{}
+	return why, until
+}
+
+// bars is refuses for one hold. One of the whole key bars only what may not be
+// its trial: the rest is told by the key's readyAt.
+func (q *query) bars(h *hold, part bool) (why string, until time.Time) {
+	at := h.readyAt()
+	switch {
+	case h.over(q.now):
+		return "", time.Time{}
+	case !h.trialAt.IsZero() && !q.r.mayTry():
+		if at != never && at > q.nano {
+			until = h.trialAt // that of another may succeed
+		}
+		return "waits for a trial that is safe to repeat", until
+	case !part || at <= q.nano:
+		return "", time.Time{}
+	case h.trying:
+		return h.why, q.moment()
+	case at == never:
+		return h.why, time.Time{}
+	default:
+		return h.why, time.Unix(0, at)
+	}
 }
 
 // isFor reports whether the key may be used for a scope, "" being unknown.
@@ -88,7 +129,7 @@ func (q *query) moment() time.Time {
 }
 
 func (e *Engine) query(r *Request, now time.Time) *query {
-	e.q = query{e: e, r: r, now: now, nano: now.UnixNano(), careful: e.careful}
+	e.q = query{e: e, r: r, now: now, nano: now.UnixNano()}
 	return &e.q
 }
 
@@ -133,8 +174,8 @@ func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 			}
 			c := e.candidate(q, m, now)
 			err.Reasons = append(err.Reasons, c)
-			if c.Until != nil && (p == nil || p.key == m.key) && m.key.isFor(r.Scope) {
-				first = earliest(first, *c.Until)
+			if c.Until != nil && m.key.isFor(r.Scope) {
+				first = earliest(first, p.lets(m.key, *c.Until))
 			}
 		})
 	}
@@ -149,25 +190,29 @@ func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 // if nothing but a person brings one back.
 func (e *Engine) soon(r *Request, now time.Time) (at time.Time) {
 	s, q := r.svc, e.query(r, now)
+	room := time.Time{} // when the service's own limits let it through
 	if b := q.lacks(s.books); b != nil {
-		_, until := q.full(b)
-		return until
+		if _, room = q.full(b); room.IsZero() {
+			return room
+		}
 	}
 	p := r.pin()
 	for i, t := range s.tiers {
+		// A fallback key waits for those above it, if one of them comes in time.
+		waits := i > 0 && s.FallbackAfter > 0 && p == nil && !r.narrowed() && e.upperSoon(r, s.tiers[:i], now)
 		for j := range t.members {
 			m := &t.members[j]
-			if !e.wants(r, m.key) || p != nil && p.key != m.key {
+			if !e.wants(r, m.key) {
 				continue
 			}
-			until := m.back(q)
+			until := p.lets(m.key, m.back(q))
 			if until.IsZero() {
 				continue
 			}
-			if i > 0 && s.FallbackAfter > 0 && !r.narrowed() {
+			if waits {
 				until = latest(until, r.began.Add(s.FallbackAfter))
 			}
-			at = earliest(at, until)
+			at = earliest(at, latest(until, room))
 		}
 	}
 	return at
@@ -176,24 +221,29 @@ func (e *Engine) soon(r *Request, now time.Time) (at time.Time) {
 // back is when a member that is held, or that refuses the request, may serve
 // it; zero is unknown or never.
 func (m *member) back(q *query) time.Time {
+	why, until := q.refuses(m.key)
 	switch {
-	case m.readyAt <= q.nano:
-		why, until := q.refuses(m.key)
-		if why == "" {
-			return q.now
-		}
-		return until
-	case m.readyAt != never:
-		return time.Unix(0, m.readyAt)
+	case why == "":
+		until = q.now
+	case until.IsZero():
+		return until // what holds it besides does not matter
 	}
-	if k := m.key; k.disabled == nil && !k.draining && k.Missing == "" {
-		for _, h := range k.cred.holders() {
-			if h != nil && h.all.hold != nil && h.all.hold.trying {
-				return q.moment() // its trial may succeed
-			}
+	k := m.key
+	if k.Missing != "" {
+		return time.Time{}
+	}
+	for _, h := range [...]*hold{k.disabled, k.cred.all.hold, accountHold(k.cred)} {
+		switch at := h.readyAt(); {
+		case at <= q.nano:
+		case at != never:
+			until = latest(until, time.Unix(0, at))
+		case h.trying:
+			until = latest(until, q.moment()) // its trial may succeed
+		default:
+			return time.Time{}
 		}
 	}
-	return time.Time{}
+	return until
 }
 
 // earliest is the earlier of two times, of which a zero one does not count.
@@ -234,7 +284,7 @@ func (e *Engine) candidate(q *query, m *member, now time.Time) Candidate {
 	}
 	why, until := q.refuses(m.key)
 	if p := q.r.pin(); why == "" && p != nil && p.key != m.key {
-		why = "not it: " + q.r.svc.Name + " is pinned to " + p.key.Name
+		why, until = "not it: "+q.r.svc.Name+" is pinned to "+p.key.Name, p.until
 	}
 	if why == "" {
 		why = "can serve"

@@ -111,9 +111,8 @@ type Lease struct {
 	holders [2]*holder
 	at      time.Time
 	gens    gens
-	// trials are the holds that this lease puts to the test: the key's and the
-	// account's.
-	trials [2]*hold
+	// trials are the holds that this lease puts to the test, in the order of gens.
+	trials [2][3]*hold
 	judged bool
 	over   bool
 	// made are the ids of what the answer told was made.

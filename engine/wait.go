@@ -48,10 +48,13 @@ func (r *Request) alike(o *Request) bool {
 	return r.Model == o.Model && r.Scope == o.Scope && r.Repeatable == o.Repeatable && r.attempts+o.attempts == 0 && len(r.Bound)+len(o.Bound) == 0
 }
 
+// mayTry reports whether it may be the trial of a key.
+func (r *Request) mayTry() bool { return r.Repeatable && !r.Once }
+
 // rulesOut reports whether another cannot be served either, now that this one,
 // which has tried no key, cannot.
 func (r *Request) rulesOut(o *Request) bool {
-	return r.Model == o.Model && r.Scope == o.Scope && (r.Repeatable || !o.Repeatable) && r.attempts == 0 && len(r.Bound)+len(o.Bound) == 0 &&
+	return r.Model == o.Model && r.Scope == o.Scope && (r.mayTry() || !o.mayTry()) && r.attempts == 0 && len(r.Bound)+len(o.Bound) == 0 &&
 		o.est.exceeds(r.est)
 }
 
@@ -259,13 +262,19 @@ func (e *Engine) freed(l *Lease, now time.Time) {
 // serveFirst gives a lease to the first of a line whom a key can serve now.
 // Where there is none it finds out when there will be.
 func (e *Engine) serveFirst(s *service, now time.Time) bool {
-	var failed [8]*Request // one of each sort that could not be served
+	// failed is one of each sort that could not be served; lost says that it
+	// never will be.
+	var failed [8]*Request
+	var lost [8]bool
 	n := 0
 	due := time.Time{}
 	before := s.gatherer
 	s.gatherer, s.gathers = nil, nil
 	for i, w := range s.queue {
-		if slices.ContainsFunc(failed[:n], func(r *Request) bool { return r.rulesOut(w.r) }) {
+		if j := slices.IndexFunc(failed[:n], func(r *Request) bool { return r.rulesOut(w.r) }); j >= 0 {
+			if lost[j] {
+				w.nudge()
+			}
 			continue
 		}
 		if l := e.try(w.r, now); l != nil {
@@ -274,11 +283,11 @@ func (e *Engine) serveFirst(s *service, now time.Time) bool {
 			w.nudge()
 			return true
 		}
+		at := e.soon(w.r, now)
 		if n < len(failed) {
-			failed[n] = w.r
+			failed[n], lost[n] = w.r, at.IsZero()
 			n++
 		}
-		at := e.soon(w.r, now)
 		if i == 0 {
 			s.gathers = e.gatheringOn(w.r, at, now)
 			if s.gathers != nil {
@@ -287,7 +296,7 @@ func (e *Engine) serveFirst(s *service, now time.Time) bool {
 				}
 			}
 		}
-		if at.IsZero() {
+		if at.IsZero() || at.After(e.deadline(w.r)) {
 			w.nudge() // nothing to wait for any more
 		}
 		due = earliest(due, at)

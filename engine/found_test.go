@@ -1,0 +1,299 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keywheel/engine/quota"
+	"keywheel/engine/secret"
+)
+
+// What the oracle found: each of these went wrong once.
+
+// TestWhoWaitsAndForHowLong asks for a key that is not there now: how long the
+// request waits, and which key it is given at the end.
+func TestWhoWaitsAndForHowLong(t *testing.T) {
+	t.Parallel()
+	fallback := func(c *Config) {
+		s := &c.Services[0]
+		s.Keys, s.Fallback, s.FallbackAfter = []string{"k1"}, []string{"k2"}, 5*time.Second
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		before func(*testing.T, *Engine)
+		after  time.Duration
+		key    string // "" is none
+	}{
+		{"a key that is soon back, and not for this scope", func(c *Config) { c.Keys[0].Scopes = []string{"image"} },
+			func(t *testing.T, e *Engine) {
+				cool(t, e, "k1", 2*time.Second)
+				do(t, e, Action{Verb: VerbDisable, Key: "k2"})
+			}, 0, ""},
+		{"a key that is soon back, but not for this model", nil, func(t *testing.T, e *Engine) {
+			do(t, e, Action{Verb: VerbDisable, Key: "k2"})
+			a, b := acquire(t, e, request()), acquire(t, e, request())
+			v := forbidden
+			v.Model = "m"
+			a.Judge(v)
+			b.Judge(cooling(2 * time.Second))
+		}, 0, ""},
+		{"another key when the pin is over", nil, func(t *testing.T, e *Engine) {
+			do(t, e, Action{Verb: VerbPin, Service: "svc", Key: "k1", ForS: 2})
+			do(t, e, Action{Verb: VerbDisable, Key: "k1"})
+		}, 2 * time.Second, "k2"},
+		{"a fallback key that is back first, where none above comes in time", fallback, func(t *testing.T, e *Engine) {
+			cool(t, e, "k2", 2*time.Second)
+			do(t, e, Action{Verb: VerbDisable, Key: "k1"})
+		}, 2 * time.Second, "k2"},
+		{"a service with room soon, and no key", func(c *Config) {
+			c.Services[0].Limits = []quota.Limit{{Unit: quota.Requests, Amount: 2, Window: 10 * time.Second}}
+		}, func(t *testing.T, e *Engine) {
+			serve(t, e)
+			serve(t, e)
+			do(t, e, Action{Verb: VerbDisable, Key: "k1"})
+			do(t, e, Action{Verb: VerbDisable, Key: "k2"})
+		}, 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				change := c.change
+				if change == nil {
+					change = func(*Config) {}
+				}
+				e := patient(t, 2, change)
+				c.before(t, e)
+				w := <-waitFor(e, context.Background(), request())
+				key := ""
+				if w.lease != nil {
+					key = w.lease.Key().Name
+				}
+				if key != c.key || w.took < c.after || w.took > c.after+200*time.Millisecond {
+					t.Errorf("got %q after %v (%v), want %q after %v", key, w.took, w.err, c.key, c.after)
+				}
+			})
+		})
+	}
+}
+
+// cool sends one request to the key and has it told to wait.
+func cool(t *testing.T, e *Engine, key string, d time.Duration) {
+	t.Helper()
+	do(t, e, Action{Verb: VerbPin, Service: "svc", Key: key})
+	r := request()
+	r.Scope = ""
+	acquire(t, e, r).Judge(cooling(d))
+	do(t, e, Action{Verb: VerbUnpin, Service: "svc"})
+}
+
+func TestWhoWaitsIsToldWhenNothingComesAnyMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 2)
+		answered(t, e, cooling(3*time.Second), cooling(3*time.Second))
+		first := waitFor(e, context.Background(), request())
+		second := waitFor(e, context.Background(), request())
+		synctest.Wait()
+		do(t, e, Action{Verb: VerbDisable, Key: "k1", ForS: 3600})
+		do(t, e, Action{Verb: VerbDisable, Key: "k2", ForS: 3600})
+		for _, w := range []waited{<-first, <-second} {
+			if w.err == nil || w.took > 0 {
+				t.Errorf("told %v after %v", w.err, w.took)
+			}
+		}
+	})
+}
+
+func TestAFallbackKeyServesOnlyWhenNoneAboveCan(t *testing.T) {
+	t.Parallel()
+	e, err := New(Config{Keys: testKeys("k1", "k2"), Services: []Service{{Name: "svc", Keys: []string{"k1"}, Fallback: []string{"k2"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // none has served yet
+		if l := acquire(t, e, request()); l.Key().Name != "k1" {
+			t.Errorf("a key that has yet to prove itself was passed over for the fallback's")
+		}
+	}
+}
+
+func TestACutBeforeTheAnswerTakesNoOtherSuccessAway(t *testing.T) {
+	t.Parallel()
+	e := testEngine(t, 1, RoundRobin)
+	serve(t, e)
+	acquire(t, e, request()).Close(Usage{}, errors.New("reset"))
+	if v := keyOf(t, e, "k1").Verdicts; v.OK != 1 || v.UpstreamFault != 1 {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestAModelThatIsUsedUpIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 1, RoundRobin)
+		v := noMoney
+		v.Model = "m"
+		answered(t, e, v)
+		for _, wait := range []time.Duration{15 * time.Minute, 30 * time.Minute} {
+			time.Sleep(wait - time.Second)
+			if _, err := e.Acquire(context.Background(), request()); err == nil {
+				t.Fatalf("used up, and served before %v are over", wait)
+			}
+			time.Sleep(time.Second)
+			l, other := acquire(t, e, request()), request()
+			if _, err := e.Acquire(context.Background(), other); err == nil {
+				t.Error("two trials at a time")
+			}
+			if wait == 15*time.Minute {
+				if l.Judge(v); keyOf(t, e, "k1").State != Active {
+					t.Error("the key is held, not the model")
+				}
+				continue
+			}
+			l.Judge(ok)
+			l.Close(Usage{}, nil)
+		}
+		serve(t, e)
+	})
+}
+
+func TestMoneyIsWaitedForFromTheStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 1, RoundRobin)
+		answered(t, e, unauthorized)
+		time.Sleep(time.Second)
+		answered(t, e, noMoney)
+		if k := keyOf(t, e, "k1"); k.State != Exhausted || !k.Holds[0].TrialAt.Equal(time.Now().Add(15*time.Minute)) {
+			t.Errorf("%v, next trial %v", k.State, k.Holds[0].TrialAt)
+		}
+	})
+}
+
+func TestAHoldThatIsOverIsNoHold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 1, RoundRobin)
+		v := cooling(time.Second)
+		v.Model = "m"
+		all := request()
+		all.Model = ""
+		l := acquire(t, e, all)
+		answered(t, e, v)
+		time.Sleep(2 * time.Second)
+		l.Judge(v)
+		if hs := keyOf(t, e, "k1").Holds; len(hs) != 1 || hs[0].Model != "m" {
+			t.Errorf("a rejection after the last hold was over holds %+v", hs)
+		}
+	})
+}
+
+func TestATrialThatFailsDoublesThePauseOfAFailingKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 2, Failover)
+		for keyOf(t, e, "k1").State != Failing {
+			answered(t, e, unavailable, ok)
+			time.Sleep(100 * time.Millisecond)
+		}
+		for _, pause := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
+			time.Sleep(time.Until(*keyOf(t, e, "k1").Holds[0].TrialAt))
+			do(t, e, Action{Verb: VerbRotate, Service: "svc", Key: "k1"})
+			if got := answered(t, e, unavailable, ok); got[0] != "k1" {
+				t.Fatalf("no trial: %v", got)
+			}
+			if next := time.Until(*keyOf(t, e, "k1").Holds[0].TrialAt); next != 2*pause {
+				t.Errorf("a trial after %v failed, the next comes in %v", pause, next)
+			}
+		}
+	})
+}
+
+func TestAnAccountThatIsRejectedThreeTimesIsRevoked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 3, Failover, func(c *Config) { c.Keys[0].Account, c.Keys[1].Account = "team", "team" })
+		v := unauthorized
+		v.Scope = ScopeAccount
+		for range 3 {
+			_, _ = e.Do(Action{Verb: VerbRotate, Service: "svc", Key: "k1"}) // it is there already at first
+			answered(t, e, v, ok)
+			if at := keyOf(t, e, "k1").Holds[0].TrialAt; at != nil {
+				time.Sleep(time.Until(*at))
+			}
+		}
+		if a, b := stateOf(t, e, "k1"), stateOf(t, e, "k2"); a != Revoked || b != Revoked {
+			t.Errorf("%v and %v", a, b)
+		}
+	})
+}
+
+func TestWhatARetiredSecretGivesBackIsThere(t *testing.T) {
+	t.Parallel()
+	one := []Account{{Provider: "p", Name: "team", Limits: []quota.Limit{{Unit: quota.Concurrent, Amount: 1}}}}
+	config := func(name string) Config {
+		keys := testKeys(name)
+		keys[0].Account = "team"
+		return Config{Accounts: one, Keys: keys, Services: []Service{{Name: "svc", Keys: []string{name}}}}
+	}
+	e, err := New(config("k1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := acquire(t, e, request())
+	if err := e.Reload(config("k2")); err != nil {
+		t.Fatal(err)
+	}
+	l.Judge(ok)
+	l.Close(Usage{}, nil)
+	serve(t, e)
+}
+
+// TestWhatAPersonSetAnEndToEndsThen looks between two sweeps.
+func TestWhatAPersonSetAnEndToEndsThen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 2, Failover, func(c *Config) { c.Keys[0].Expires = time.Now().Add(10 * time.Second) })
+		do(t, e, Action{Verb: VerbPin, Service: "svc", Key: "k2", ForS: 5})
+		time.Sleep(5*time.Second - time.Millisecond)
+		if got := serve(t, e); got != "k2" {
+			t.Errorf("pinned to k2, served by %s", got)
+		}
+		time.Sleep(time.Millisecond)
+		if got := serve(t, e); got != "k1" {
+			t.Errorf("the pin is over, served by %s", got)
+		}
+		time.Sleep(5*time.Second - time.Millisecond)
+		serve(t, e)
+		l := acquire(t, e, request())
+		time.Sleep(time.Millisecond)
+		if got := serve(t, e); got != "k2" {
+			t.Errorf("k1 is past its date, served by %s", got)
+		}
+		l.Close(Usage{}, nil)
+	})
+}
+
+func TestAnAnswerIsPassedOnWhereNoOtherKeyCanServe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 2, Failover, func(c *Config) { c.Keys[1].Expires = time.Now().Add(time.Minute) })
+		l := acquire(t, e, request())
+		time.Sleep(time.Hour)
+		if l.Judge(unavailable) {
+			t.Error("goes on to a key that is past its date")
+		}
+	})
+}
+
+// testKeys are keys of provider "p", each of a secret of its own.
+func testKeys(names ...string) (keys []Key) {
+	for _, n := range names {
+		keys = append(keys, Key{Name: n, Provider: "p", Secret: secret.New("sk-test-not-a-key-" + n)})
+	}
+	return keys
+}
