@@ -84,8 +84,8 @@ func (c *Client) follow(ctx context.Context, path string, ask any, tell func(ste
 	return fmt.Errorf("%w; the steps that it told are done", c.unreachable(err))
 }
 
-// understand reads what is asked for, in no more than so many bytes. What the decoder says could hold a secret
-// and is not repeated.
+// understand reads what is asked for, in no more than so many bytes. What the
+// decoder says could hold a secret and is not repeated.
 func understand(w http.ResponseWriter, r *http.Request, most int64, into any, want string) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	d.DisallowUnknownFields()
