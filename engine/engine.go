@@ -48,6 +48,8 @@ type Engine struct {
 	memory  *Memory
 	used    func(Used)
 	rng     *rand.Rand
+	// lookedAt is when the machine's clock was last looked at.
+	lookedAt time.Time
 	// sweepAt is when holds that ended by time are next looked for.
 	sweepAt time.Time
 	// recountAt is when the limits are next looked at all together.
@@ -395,6 +397,7 @@ func (e *Engine) sweep(now time.Time) {
 		return
 	}
 	e.sweepAt = now.Add(250 * time.Millisecond)
+	e.look(now)
 	if !now.Before(e.recountAt) {
 		e.recountAt = now.Add(recountTime)
 		e.recount(now)

@@ -12,6 +12,10 @@ import (
 // its answer was whole. No key is blamed for that.
 var ErrClientLeft = errors.New("the client left")
 
+// ErrNotSent is what [Lease.Close] is told, wrapped in why, when the request
+// never left this machine. No key and no provider is blamed for that.
+var ErrNotSent = errors.New("it could not be sent")
+
 // The pauses of DESIGN section 4.
 const (
 	minHint      = 500 * time.Millisecond
@@ -150,6 +154,8 @@ func (l *Lease) close(u *Usage, err error, now time.Time) (kind Kind, j *job, fi
 	switch {
 	case errors.Is(err, ErrClientLeft):
 		kind, outcome = ClientError, clientLeft
+	case errors.Is(err, ErrNotSent):
+		kind, outcome = UpstreamFault, err.Error()
 	case err != nil:
 		// A cut stream: the client saw a broken connection.
 		kind = UpstreamFault

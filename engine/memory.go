@@ -305,6 +305,13 @@ func (m *HoldMemory) hold(now time.Time) *hold {
 	}
 	h := &hold{state: m.State, verdict: m.Verdict, why: m.Why, since: m.Since, until: timeOf(m.Until), trialAt: timeOf(m.TrialAt),
 		wait: m.Wait, confirming: m.Confirming, part: m.Part, by: m.By, rule: m.Rule, evidence: m.Evidence}
+	if ahead := h.since.Sub(now); ahead > 0 { // the clock was set back since: it lasts no longer for that
+		for _, t := range []*time.Time{&h.since, &h.until, &h.trialAt} {
+			if !t.IsZero() {
+				*t = t.Add(-ahead)
+			}
+		}
+	}
 	if h.over(now) {
 		return nil
 	}
@@ -433,7 +440,9 @@ func (h *holder) restore(m *HolderMemory, now time.Time) {
 			s.gen++ // it ended meanwhile
 		}
 		for _, at := range sm.Strikes {
-			s.strike(at)
+			if !at.After(now) {
+				s.strike(at)
+			}
 		}
 	}
 	h.books = restoreBooks(h.books, m.Books, now)

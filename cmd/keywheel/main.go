@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,7 +35,10 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	log.SetOutput(io.Discard) // net/http tells there what an upstream says out of turn: maybe a key
+	os.Exit(run(os.Args[1:]))
+}
 
 func run(args []string) int {
 	root := rootCommand()

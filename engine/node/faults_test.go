@@ -393,10 +393,7 @@ func newFaulty(t *testing.T, f fault, i int) *faulty {
 	if f.tls {
 		u.server.StartTLS()
 		u.url = "https://" + u.addr
-		u.ca = filepath.Join(t.TempDir(), "ca.pem")
-		if err := os.WriteFile(u.ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: u.server.Certificate().Raw}), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		u.ca = certificateFile(t, u.server)
 	} else {
 		u.server.Start()
 	}
@@ -416,6 +413,15 @@ func newFaulty(t *testing.T, f fault, i int) *faulty {
 		u.work.Wait()
 	})
 	return u
+}
+
+// certificateFile is a file that vouches for a server.
+func certificateFile(t *testing.T, s *httptest.Server) string {
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func (u *faulty) listen() {

@@ -232,10 +232,18 @@ func (n *Node) Do(a engine.Action) (engine.Result, error) {
 	return n.engine.Do(a)
 }
 
+// lastCall is for how long requests are still answered, by a refusal, when it is
+// to stop.
+const lastCall = 50 * time.Millisecond
+
 // Stop drains: new requests are refused, those under way finish, as long as
 // ctx allows. Then everything ends.
 func (n *Node) Stop(ctx context.Context) error {
 	n.proxy.Drain()
+	select { // whoever asks again on an open connection is told, before it finds that closed
+	case <-time.After(lastCall):
+	case <-ctx.Done():
+	}
 	err := n.server.Shutdown(ctx)
 	if err != nil {
 		_ = n.server.Close()

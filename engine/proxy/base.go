@@ -37,7 +37,10 @@ func NewBase(o BaseOptions) (*http.Transport, error) {
 		TLSHandshakeTimeout:   o.Dial,
 		ResponseHeaderTimeout: o.Header,
 		ForceAttemptHTTP2:     true,
-		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
+			// So much is kept of each answer whose client reads slower than
+			// upstream sends; net/http would keep 4 MiB.
+			MaxReceiveBufferPerStream: 256 << 10},
 		MaxIdleConns:          1024,
 		MaxIdleConnsPerHost:   256,
 		IdleConnTimeout:       90 * time.Second,

@@ -64,6 +64,8 @@ func refusalOf(err error) *refusal {
 		return &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "keywheel_no_service", message: err.Error(), final: true}
 	case errors.As(err, &large):
 		return &refusal{status: http.StatusTooManyRequests, kind: "rate_limit_error", code: "keywheel_send_again", message: err.Error(), retry: 1}
+	case errors.Is(err, engine.ErrNotSent):
+		return &refusal{status: http.StatusServiceUnavailable, kind: "api_error", code: "keywheel_exhausted", message: "keywheel is out of what the system lets it have: " + err.Error(), retry: 1}
 	case errors.As(err, &lost):
 		return &refusal{status: http.StatusBadGateway, kind: "api_error", code: "keywheel_upstream", message: err.Error()}
 	default:

@@ -325,6 +325,10 @@ func (s *sender) lost(ctx context.Context, r *engine.Request, lease *engine.Leas
 		lease.Close(engine.Usage{}, engine.ErrClientLeft)
 		return nil, false, ctx.Err()
 	}
+	if err := unsent(err); err != nil {
+		lease.Close(engine.Usage{}, err)
+		return nil, false, err
+	}
 	what := lostWords(err)
 	if lease.Judge(provider.Lost(r.Method, r.Path, what)) {
 		return nil, true, nil
@@ -332,6 +336,18 @@ func (s *sender) lost(ctx context.Context, r *engine.Request, lease *engine.Leas
 	lost := &LostError{lease.Key().Provider, what}
 	lease.Close(engine.Usage{}, lost)
 	return nil, false, lost
+}
+
+// unsent is the error of a request for which this machine had nothing left to
+// send it by; nil is of any other. Names are looked up by sockets too, and their
+// errors keep only the words.
+func unsent(err error) error {
+	for _, e := range [...]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS} {
+		if errors.Is(err, e) || strings.Contains(err.Error(), e.Error()) {
+			return fmt.Errorf("%w: %s", engine.ErrNotSent, e.Error())
+		}
+	}
+	return nil
 }
 
 var errSilent = errors.New("silent for too long")

@@ -152,7 +152,7 @@ func Reopen(m Memory, now time.Time) (b *Book, ok bool) {
 	case m.Counts == countsBucket && positive(m.Rate):
 		b.counter = &bucket{depth: m.Whole, rate: m.Rate, missing: m.Still(now), at: now}
 	case m.Counts == countsWindow && m.End != nil && b.longest > 0:
-		b.counter = b.fixed(m.Whole, m.Taken, *m.End)
+		b.counter = b.fixed(m.Whole, m.Taken, m.End.Add(-max(m.At.Sub(now), 0))) // the clock may have been set back since
 	case m.Counts == countsTrailing:
 		b.counter = trailingOf(m, m.Whole, m.Window, 0, now)
 	default:

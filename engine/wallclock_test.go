@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+)
+
+// set is a time whose wall clock stands off by d: as after a sleep, in which the
+// monotonic clock stood still, or when somebody set the clock.
+func set(t time.Time, d time.Duration) time.Time {
+	// A time.Time with both clocks: seconds of the wall's above its 30 bits of
+	// nanoseconds.
+	type clocks struct{ wall uint64 }
+	(*clocks)(unsafe.Pointer(&t)).wall += uint64(d/time.Second) << 30
+	return t
+}
+
+func TestASleepCountsAndAClockSetBackDoesNot(t *testing.T) {
+	t.Parallel()
+	limited := Verdict{Kind: RateLimited, Scope: ScopeKey, RetryAfter: 10 * time.Minute}
+	broke := Verdict{Kind: QuotaExhausted, Scope: ScopeKey} // one trial after a quarter of an hour
+	for _, c := range []struct {
+		name    string
+		verdict Verdict
+		off     time.Duration
+		after   time.Duration // what passes then
+		serves  bool
+	}{
+		{"nothing", limited, 0, 5 * time.Minute, false},
+		{"a sleep that outlasts the hold", limited, time.Hour, time.Second, true},
+		{"a sleep that does not", limited, 5 * time.Minute, time.Minute, false},
+		{"a sleep and the rest", limited, 5 * time.Minute, 6 * time.Minute, true},
+		{"a clock set back", limited, -24 * time.Hour, time.Minute, false},
+		{"a clock set back, and the time of the hold", limited, -24 * time.Hour, 11 * time.Minute, true},
+		{"a sleep until the trial", broke, time.Hour, time.Second, true},
+		{"a clock set back, and the time of the trial", broke, -24 * time.Hour, 16 * time.Minute, true},
+		{"a clock set back, and not the time of the trial", broke, -24 * time.Hour, 14 * time.Minute, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := start(t, poolOf(1), Memory{})
+			l, err := e.Acquire(t.Context(), &Request{Service: "svc", Repeatable: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Judge(c.verdict)
+			l.Close(Usage{}, nil)
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			// Virtual time has no monotonic clock: the engine is told the time.
+			now := set(time.Now().Add(c.after), c.off)
+			e.sweep(now)
+			if serves := e.services[0].tiers[0].members[0].readyAt <= now.UnixNano(); serves != c.serves {
+				t.Errorf("it serves: %v, want %v", serves, c.serves)
+			}
+		})
+	}
+}
+
+// A journal that was written while the clock was a year ahead holds nothing for
+// a year.
+func TestAJournalFromTheFuture(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(365 * 24 * time.Hour)
+		l := newLife(t, poolOf(2))
+		for _, v := range []Verdict{{Kind: RateLimited, Scope: ScopeKey, RetryAfter: 10 * time.Minute}, {Kind: QuotaExhausted, Scope: ScopeKey}} {
+			r := &Request{Service: "svc", Repeatable: true}
+			lease, err := l.Acquire(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lease.Judge(v)
+			lease.Close(Usage{}, nil)
+		}
+		l.disk.save(l.Changed())
+		m := l.disk.memory()
+		now := time.Now().Add(-365 * 24 * time.Hour) // the clock is right again
+		for i := range m.Credentials {
+			for _, s := range m.Credentials[i].Slots {
+				h := s.Hold.hold(now)
+				if h == nil {
+					continue
+				}
+				at := latest(h.until, h.trialAt)
+				if at.Before(now.Add(9*time.Minute)) || at.After(now.Add(16*time.Minute)) || h.since.After(now) {
+					t.Errorf("held from %v until %v, at %v", h.since, at, now)
+				}
+			}
+		}
+	})
+}
