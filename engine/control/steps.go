@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"keywheel/engine/secret"
 )
 
 // Work that takes a while answers with its steps as they happen, one JSON object
@@ -33,7 +35,7 @@ func (s *Server) tellSteps(w http.ResponseWriter, work func(tell func(text strin
 		_ = out.Flush()
 	}
 	if err := work(func(text string) { send(workStep{Text: text}) }); err != nil {
-		send(workStep{Error: err.Error()})
+		send(workStep{Error: secret.Hide(err.Error())})
 		return
 	}
 	send(workStep{Done: true})
