@@ -44,6 +44,7 @@ func TestCanary(t *testing.T) {
 	t.Parallel()
 	x := newAviary(t)
 	serve := x.serve()
+	x.run("", "disable", "spare", "--socket", x.socket) // which there is an alert of
 	x.everyError()
 	x.atTheDoor()
 	x.verbs()
@@ -51,6 +52,8 @@ func TestCanary(t *testing.T) {
 	x.replaced()
 	x.brokenFiles()
 	x.overTheSocket()
+	x.log.await(t, "command "+x.dir+"/in/alert failed")
+	x.log.await(t, "alert not delivered: webhook")
 	x.crash(serve, syscall.SIGQUIT)
 	serve = x.serve() // with the journal of the one before
 	x.run("", "events", "--socket", x.socket)
@@ -122,7 +125,7 @@ func (x *aviary) configure() {
 	x.file("give", "#!/bin/sh\n{ env; echo \"$@\"; tr '\\0' ' ' </proc/$PPID/cmdline; } >>"+x.dir+"/out/child.txt\ncat "+in+"/$1.key\n", 0o700)
 	x.file("alert", "#!/bin/sh\n{ env; echo \"$@\"; cat; } >>"+x.dir+"/out/alert.txt\necho \"$@\" >&2; exit 1\n", 0o700)
 	fmt.Fprintf(&toml, "listen = \"127.0.0.1:0\"\npatience = \"10ms\"\njournal = %q\n[alerts]\ncommand = [%q, \"{text}\"]\nwebhook = \"env:CANARY_HOOK\"\n", x.dir+"/state/kw.db", in+"/alert")
-	names := append(provider.Names(), "pool-a", "pool-b", "cmd")
+	names := append(provider.Names(), "pool-a", "pool-b", "cmd", "spare")
 	for i, name := range names {
 		kind := name
 		shape := shapes[kind]
@@ -152,7 +155,7 @@ func (x *aviary) configure() {
 		}
 		fmt.Fprintf(&toml, "[keys.%s]\nprovider = \"p-%s\"\nsecret = %q\n", name, kind, ref)
 	}
-	toml.WriteString("[services.pool]\nkeys = [\"pool-a\", \"pool-b\"]\nrequired = true\nmodels = [\"gpt-4o\"]\n[services.locked]\nkeys = [\"cmd\"]\ntoken = \"env:CANARY_TOKEN\"\npath_token = true\n")
+	toml.WriteString("[services.pool]\nkeys = [\"pool-a\", \"pool-b\"]\nrequired = true\nmodels = [\"gpt-4o\"]\n[services.spare]\nkeys = [\"spare\"]\n[services.locked]\nkeys = [\"cmd\"]\ntoken = \"env:CANARY_TOKEN\"\npath_token = true\n")
 	x.file("vars.env", "OPENAI_API_KEY="+x.all["openai"].secret+"\nLLM_MODEL_CONFIGS={\"m\": {\"api_key\": \""+x.all["openai"].secret+"\"}}\n", 0o600)
 	x.file("keys.env", dotenv.String(), 0o600)
 	x.file("keywheel.toml", toml.String(), 0o600)
@@ -198,7 +201,7 @@ func (x *aviary) serve() *exec.Cmd {
 		x.t.Fatal(err)
 	}
 	x.t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	for range 2000 {
+	for range 3000 {
 		if s, err := x.client.Snapshot(x.t.Context()); err == nil {
 			x.base = "http://" + s.Proxy.Listen
 			return c
