@@ -16,6 +16,7 @@ import (
 
 	"keywheel/engine/config"
 	"keywheel/engine/control"
+	"keywheel/engine/secret"
 )
 
 // The exit codes.
@@ -36,7 +37,8 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func main() {
-	log.SetOutput(io.Discard) // net/http tells there what an upstream says out of turn: maybe a key
+	noCores()
+	log.SetOutput(io.Discard) // net/http writes there what an upstream said out of turn
 	os.Exit(run(os.Args[1:]))
 }
 
@@ -60,13 +62,13 @@ func tell(err error) int {
 	case errors.As(err, &code):
 		return int(code)
 	case errors.As(err, &wrong):
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, secret.Hide(err.Error()))
 		return exitUsage
 	case errors.As(err, &usage), errors.As(err, &several), errors.As(err, &none), errors.As(err, &file):
-		fmt.Fprintln(os.Stderr, "keywheel:", err)
+		fmt.Fprintln(os.Stderr, "keywheel:", secret.Hide(err.Error()))
 		return exitUsage
 	default:
-		fmt.Fprintln(os.Stderr, "keywheel:", err)
+		fmt.Fprintln(os.Stderr, "keywheel:", secret.Hide(err.Error()))
 		return exitFailed
 	}
 }

@@ -195,7 +195,7 @@ func show(b *testing.B, program, upstream string) *running {
 	}
 	s.pty, s.term, s.changed = f, vt.NewEmulator(120, 36), make(chan struct{})
 	var busy sync.WaitGroup
-	busy.Go(s.watch)
+	busy.Go(func() { s.watch(f) })
 	busy.Go(func() { _, _ = io.Copy(f, s.term) }) // what the terminal answers
 	b.Cleanup(func() {
 		_ = s.cmd.Process.Signal(syscall.SIGTERM)
@@ -228,10 +228,11 @@ func serveAlone(b *testing.B, program, upstream string) *running {
 	return nil
 }
 
-func (s *running) watch() {
+// watch shows what the program writes, until it ends.
+func (s *running) watch(r io.Reader) {
 	buf := make([]byte, 64<<10)
 	for {
-		n, err := s.pty.Read(buf)
+		n, err := r.Read(buf)
 		s.mu.Lock()
 		_, _ = s.term.Write(buf[:n])
 		s.bytes += int64(n)
@@ -245,7 +246,7 @@ func (s *running) watch() {
 }
 
 // until waits until the screen shows a pattern, and returns when it did.
-func (s *running) until(b *testing.B, pattern string) time.Time {
+func (s *running) until(b testing.TB, pattern string) time.Time {
 	b.Helper()
 	want := regexp.MustCompile(pattern)
 	late := time.After(20 * time.Second)

@@ -185,6 +185,31 @@ func TestMode(t *testing.T) {
 	}
 }
 
+// A directory may be a stranger's, with a config that wants the shell's keys.
+func TestAStrangersConfig(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file to somebody else")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "keywheel.toml")
+	text := "[providers.evil]\nkind = \"generic\"\nbase_url = \"https://evil.example\"\n" + strings.Replace(one, `"openai"`, `"evil"`, 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(file, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	s := setup{env: map[string]string{"KEY": fake}}
+	if _, err := s.loadIn(t, dir); err == nil || !strings.Contains(err.Error(), "keywheel.toml: it is another user's") {
+		t.Errorf("it was used: %v", err)
+	}
+	s.path = "keywheel.toml" // a person has said that it is to be
+	if _, err := s.loadIn(t, dir); err != nil {
+		t.Error(err)
+	}
+}
+
 // A config in another directory: its relative paths, and its .env, are there.
 func TestOtherDirectory(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 
 	"keywheel/engine"
 	"keywheel/engine/secret"
@@ -135,7 +136,11 @@ func (l *loader) checkMode(file string) {
 		return
 	}
 	readable, writable := secret.Exposed(info)
+	_, named := l.LookupEnv("KEYWHEEL_CONFIG")
+	st, known := info.Sys().(*syscall.Stat_t)
 	switch {
+	case known && st.Uid != 0 && int(st.Uid) != os.Geteuid() && l.Path == "" && !named:
+		l.error(Problem{File: file, Text: "it is another user's, who says in it where your keys go: name it with --config if that is as it should be"})
 	case writable:
 		l.error(Problem{File: file, Text: "others on this machine may change it, and with it where your keys go: chmod 600 " + file})
 	case info.Mode()&0o020 != 0:

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"keywheel/engine"
+	"keywheel/engine/secret"
 )
 
 // Problem is one thing that is wrong, or that should be known, in one line.
@@ -85,9 +86,16 @@ type report struct {
 	notes    []Problem
 }
 
-func (r *report) error(p Problem) { r.errors = append(r.errors, p) }
-func (r *report) warn(p Problem)  { r.warnings = append(r.warnings, p) }
-func (r *report) note(p Problem)  { r.notes = append(r.notes, p) }
+func (r *report) error(p Problem) { r.errors = append(r.errors, p.harmless()) }
+func (r *report) warn(p Problem)  { r.warnings = append(r.warnings, p.harmless()) }
+
+// harmless is the problem without what looks like a key: it may stand where a
+// name belongs.
+func (p Problem) harmless() Problem {
+	p.Text = secret.Hide(p.Text)
+	return p
+}
+func (r *report) note(p Problem) { r.notes = append(r.notes, p) }
 
 // about says of all warnings and notes that look adds whom they are about.
 func (r *report) about(of Subject, look func()) {

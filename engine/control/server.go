@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"keywheel/engine"
+	"keywheel/engine/secret"
 )
 
 // Source is what a server shows and steers: the engine as a node presents it.
@@ -245,7 +246,9 @@ type failure struct {
 	Error string `json:"error"`
 }
 
-func fail(w http.ResponseWriter, status int, err error) { reply(w, status, failure{err.Error()}) }
+func fail(w http.ResponseWriter, status int, err error) {
+	reply(w, status, failure{secret.Hide(err.Error())})
+}
 
 func reply(w http.ResponseWriter, status int, v any) {
 	text, err := json.Marshal(v)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keywheel/engine"
+	"keywheel/engine/secret"
 )
 
 // step is one line of the answer to what takes a while: something that
@@ -34,7 +35,7 @@ func (s *Server) steps(w http.ResponseWriter, work func(tell func(step)) error) 
 		_ = out.Flush()
 	}
 	if err := work(send); err != nil {
-		send(step{Error: err.Error()})
+		send(step{Error: secret.Hide(err.Error())})
 		return
 	}
 	send(step{Done: true})

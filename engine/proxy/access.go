@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"keywheel/engine/provider"
+	"keywheel/engine/secret"
 )
 
 // hostAndOrigin keeps web pages out: any of them can reach loopback. It answers
@@ -66,7 +67,7 @@ func (p *Proxy) admit(v *visit) *refusal {
 	}
 	if !ok {
 		return &refusal{status: http.StatusForbidden, kind: "permission_error", code: "keywheel_not_allowed", final: true,
-			message: fmt.Sprintf("the keys of %s are not for %s %s: `allow` says what they are for", s.Name, provider.Clean(v.r.Method, 20), provider.Clean(path, 100))}
+			message: fmt.Sprintf("the keys of %s are not for %s %s: `allow` says what they are for", s.Name, provider.Clean(v.r.Method, 20), provider.Clean(secret.Hide(path), 100))}
 	}
 	if isWebSocket(v.r) && strings.HasSuffix(path, "/responses") {
 		// Clients fall back to HTTP at once; one socket would hold one key all day.
@@ -140,13 +141,14 @@ func steers(name string) bool {
 	}
 }
 
-// hideToken takes a token out of a path that bears one.
+// hideToken takes a token out of a path that bears one, and what looks like a
+// key: clients are set up wrongly, too.
 func hideToken(path string) string {
 	if rest, ok := strings.CutPrefix(path, "/t/"); ok {
 		_, path, _ = strings.Cut(rest, "/")
-		return "/t/****/" + path
+		path = "/t/****/" + path
 	}
-	return path
+	return secret.Hide(path)
 }
 
 func hostName(hostport string) string {

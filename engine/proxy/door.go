@@ -267,7 +267,7 @@ func (p *Proxy) pass(v *visit) {
 	v.rewrite()
 	hide := v.askUsage()
 	r, s := v.r, v.service
-	er := &engine.Request{ID: v.id, Service: s.Name, Method: r.Method, Path: v.path, Model: v.top.model}
+	er := &engine.Request{ID: v.id, Service: s.Name, Method: r.Method, Path: s.shown(v.path), Model: v.top.model}
 	er.Scope, er.Repeatable = provider.Describe(r.Method, v.path)
 	if s.need != "" {
 		er.Scope = provider.Label(er.Scope, s.need)

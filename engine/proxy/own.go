@@ -9,12 +9,14 @@ import (
 
 	"keywheel/engine"
 	"keywheel/engine/provider"
+	"keywheel/engine/secret"
 )
 
 // turnAway answers a request that does not come in.
 func (p *Proxy) turnAway(v *visit, ref *refusal) {
 	p.refused.Add(1)
-	v.table.o.Log(Refused{From: provider.Clean(v.r.RemoteAddr, 60), Method: provider.Clean(v.r.Method, 20), Path: provider.Clean(hideToken(v.r.URL.Path), 120), Why: ref.message, Status: ref.status})
+	ref.message = v.table.hide(ref.message)
+	v.table.o.Log(Refused{From: provider.Clean(v.r.RemoteAddr, 60), Method: provider.Clean(v.r.Method, 20), Path: provider.Clean(v.table.hide(v.r.URL.Path), 120), Why: ref.message, Status: ref.status})
 	var pr *provider.Provider
 	if v.service != nil {
 		pr = v.service.provider
@@ -23,9 +25,26 @@ func (p *Proxy) turnAway(v *visit, ref *refusal) {
 	ref.write(v.w, dialectOf(v.r.URL.Path, pr))
 }
 
+// hide takes out of a path, or of words about one, what a client should have
+// shown elsewhere: the tokens of services, and what looks like a key.
+func (t *table) hide(text string) string {
+	for _, s := range t.services {
+		text = s.shown(text)
+	}
+	return hideToken(text)
+}
+
+// shown is a path as it may be noted.
+func (s *served) shown(path string) string {
+	if !s.Token.Empty() {
+		path = strings.ReplaceAll(path, s.Token.Reveal(), "****")
+	}
+	return secret.Hide(path)
+}
+
 // noService refuses a path that leads to no service, and lists those there are.
 func (t *table) noService(path string) *refusal {
-	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	name, _, _ := strings.Cut(strings.TrimPrefix(hideToken(path), "/"), "/")
 	return &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "keywheel_no_service", final: true,
 		message: fmt.Sprintf("there is no service %q here. %s", provider.Clean(name, 60), t.listing())}
 }

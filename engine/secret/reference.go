@@ -1,6 +1,10 @@
 package secret
 
-import "strings"
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
 
 // A scheme is one kind of place that secrets are read from.
 type scheme struct {
@@ -93,10 +97,24 @@ func wrongEnv(name string) string {
 	return ""
 }
 
+// prefixes begin the keys of the providers that have one.
+var prefixes = []string{"sk-", "ghp_", "gho_", "github_pat_", "AIza", "gsk_", "xai-", "hf_"}
+
+var prefixed = regexp.MustCompile(`(^|[^A-Za-z0-9])(` + strings.Join(prefixes, "|") + `)[A-Za-z0-9_-]{16,}`)
+
+// Hide takes out of a text what begins and goes on as a key does: a person may
+// have put one where a name belongs, and a message would repeat it.
+func Hide(text string) string {
+	if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.Contains(text, p) }) {
+		return text
+	}
+	return prefixed.ReplaceAllString(text, "${1}"+hidden)
+}
+
 // LooksSecret tells a key that was put where a name belongs: of a variable, of a
 // key. It is for messages, which then do not repeat it.
 func LooksSecret(name string) bool {
-	for _, prefix := range []string{"sk-", "ghp_", "gho_", "github_pat_", "AIza", "gsk_", "xai-", "hf_"} {
+	for _, prefix := range prefixes {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
