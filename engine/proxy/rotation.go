@@ -20,6 +20,7 @@ import (
 
 	"keywheel/engine"
 	"keywheel/engine/provider"
+	"keywheel/engine/proxy/wire"
 	"keywheel/engine/quota"
 )
 
@@ -61,7 +62,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.once.Do(func() {
 		base := t.Base
 		if base == nil {
-			base, _ = NewBase(BaseOptions{Header: t.Timeouts.orDefault().Header})
+			plain, _ := NewBase(BaseOptions{Header: t.Timeouts.orDefault().Header})
+			base = wire.New(plain)
 		}
 		t.sender = &sender{engine: t.Engine, base: base, timeouts: t.Timeouts.orDefault(), prices: []provider.Prices{provider.Builtin}}
 	})
