@@ -33,7 +33,10 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	leaveRoom()
+	os.Exit(run(os.Args[1:]))
+}
 
 func run(args []string) int {
 	root := rootCommand()

@@ -21,7 +21,6 @@ import (
 	"keywheel/engine"
 	"keywheel/engine/provider"
 	"keywheel/engine/proxy/wire"
-	"keywheel/engine/quota"
 )
 
 // maxErrorBody is how much of an error's body is read, judged and redacted.
@@ -257,9 +256,8 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 			v.Evidence.Message = redactWords(v.Evidence.Message, key)
 		}
 	}
-	var told [8]quota.Told
 	v.Account = t.provider.AccountOf(res.Header)
-	v.Told, v.ToldScope = t.provider.Limits(answer, told[:0]), t.provider.LimitsOf()
+	v.Told, v.ToldScope = t.provider.Limits(answer, nil), t.provider.LimitsOf()
 	if lease.Judge(v) {
 		a.discard()
 		return nil, true, nil

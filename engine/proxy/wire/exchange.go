@@ -33,6 +33,7 @@ type exchange struct {
 	unwatch func() bool // stops to watch ctx; nil of one that never ends
 	body    io.Reader
 	keep    bool // the connection may outlive the exchange
+	ready   bool // the whole body came with the head
 	over    atomic.Bool
 	whole   atomic.Bool // over, and the body was read to its end
 
@@ -86,7 +87,8 @@ func (c *conn) exchange(req *http.Request, body io.ReadCloser) (*http.Response, 
 	}
 	x.mu.Lock()
 	x.answered = true
-	if res.ContentLength < 0 || int64(c.br.Buffered()) < res.ContentLength {
+	x.ready = res.ContentLength >= 0 && int64(c.br.Buffered()) >= res.ContentLength
+	if !x.ready {
 		_ = c.net.SetReadDeadline(time.Time{}) // how long a body may be silent is the reader's affair
 	}
 	x.mu.Unlock()
@@ -219,6 +221,9 @@ func (x *exchange) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Ready reports whether no Read has to wait for the host.
+func (x *exchange) Ready() bool { return x.ready }
 
 // Close implements io.Closer. It does not wait for a Read.
 func (x *exchange) Close() error {
