@@ -39,6 +39,7 @@ func (e usageError) Unwrap() error { return e.error }
 func main() {
 	noCores()
 	log.SetOutput(io.Discard) // net/http writes there what an upstream said out of turn
+	leaveRoom()
 	os.Exit(run(os.Args[1:]))
 }
 

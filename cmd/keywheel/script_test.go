@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"keywheel": main})
+	testscript.Main(m, map[string]func(){"keywheel": main, "bareproxy": bareProxy})
 }
 
 // TestScripts runs the verbs as a person would, in the real program.

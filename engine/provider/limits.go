@@ -92,6 +92,9 @@ func (p *Provider) limits(h http.Header, came time.Time, dst []quota.Told) []quo
 				seen.Grain = grainOf(reset)
 			}
 			if seen.Amount >= 0 || seen.Remaining >= 0 {
+				if dst == nil {
+					dst = make([]quota.Told, 0, 8) // who tells one tells several
+				}
 				dst = append(dst, seen)
 			}
 		}

@@ -17,7 +17,7 @@ type Tap struct {
 
 	carry  []byte // a line that is not whole yet, or the end of a long one
 	long   bool   // carry is the end of a line, not its beginning
-	tail   [maxTail]byte
+	tail   []byte // maxTail long once something passed
 	nTail  int
 	usage  Usage
 	last   []byte // the latest usage object, not read yet
@@ -87,12 +87,15 @@ func (t *Tap) keep(b []byte) {
 }
 
 func (t *Tap) remember(b []byte) {
+	if t.tail == nil {
+		t.tail = make([]byte, maxTail)
+	}
 	if len(b) >= maxTail {
-		t.nTail = copy(t.tail[:], b[len(b)-maxTail:])
+		t.nTail = copy(t.tail, b[len(b)-maxTail:])
 		return
 	}
 	if over := t.nTail + len(b) - maxTail; over > 0 {
-		t.nTail = copy(t.tail[:], t.tail[over:t.nTail])
+		t.nTail = copy(t.tail, t.tail[over:t.nTail])
 	}
 	t.nTail += copy(t.tail[t.nTail:], b)
 }

@@ -311,6 +311,8 @@ func (p *Proxy) pass(v *visit) {
 		}
 		return
 	}
+	v.body.drop() // else it would be kept as long as a stream is open
+	v.body = nil
 	v.redirectHere(res)
 	if hide && res.StatusCode == http.StatusOK && formOf(res.Header) == stream {
 		res.Body = &usageHider{ReadCloser: res.Body}

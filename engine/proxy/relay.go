@@ -82,6 +82,9 @@ func (a *answerBody) Read(p []byte) (n int, err error) {
 
 // guard begins to watch, or begins anew, for a body that says nothing.
 func (a *answerBody) guard() {
+	if b, ok := a.ReadCloser.(interface{ Ready() bool }); ok && b.Ready() {
+		return // nothing is awaited
+	}
 	if a.watch != nil {
 		a.watch.Reset(a.idle)
 		return
@@ -224,10 +227,12 @@ func relay(w http.ResponseWriter, res *http.Response, idle time.Duration) (whole
 	}
 	buf := copyBuffers.Get().(*[maxPeek]byte)
 	defer copyBuffers.Put(buf)
-	for {
+	for first := true; ; first = false {
 		n, err := res.Body.Read(buf[:])
 		if n > 0 {
-			extend()
+			if !first {
+				extend()
+			}
 			if _, werr := w.Write(buf[:n]); werr != nil {
 				return false
 			}

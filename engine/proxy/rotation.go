@@ -20,7 +20,7 @@ import (
 
 	"keywheel/engine"
 	"keywheel/engine/provider"
-	"keywheel/engine/quota"
+	"keywheel/engine/proxy/wire"
 )
 
 // maxErrorBody is how much of an error's body is read, judged and redacted.
@@ -61,7 +61,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.once.Do(func() {
 		base := t.Base
 		if base == nil {
-			base, _ = NewBase(BaseOptions{Header: t.Timeouts.orDefault().Header})
+			plain, _ := NewBase(BaseOptions{Header: t.Timeouts.orDefault().Header})
+			base = wire.New(plain)
 		}
 		t.sender = &sender{engine: t.Engine, base: base, timeouts: t.Timeouts.orDefault(), prices: []provider.Prices{provider.Builtin}}
 	})
@@ -271,9 +272,8 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		readError(res, t.redactor)
 		a.ReadCloser = res.Body
 	}
-	var told [8]quota.Told
 	v.Account = t.provider.AccountOf(res.Header)
-	v.Told, v.ToldScope = t.provider.Limits(answer, told[:0]), t.provider.LimitsOf()
+	v.Told, v.ToldScope = t.provider.Limits(answer, nil), t.provider.LimitsOf()
 	if lease.Judge(v) {
 		a.discard()
 		return nil, true, nil

@@ -10,6 +10,7 @@ import (
 
 	"keywheel/engine"
 	"keywheel/engine/provider"
+	"keywheel/engine/proxy/wire"
 )
 
 // table is what the door knows of one configuration. It does not change: a
@@ -170,7 +171,7 @@ func (o *Options) way(k *engine.Key) BaseOptions {
 // connections of the one before it.
 type ways struct {
 	mu sync.Mutex
-	by map[BaseOptions]*http.Transport
+	by map[BaseOptions]*wire.Transport
 }
 
 // to is the transport of a way, made with its first use.
@@ -180,13 +181,14 @@ func (w *ways) to(o BaseOptions) (http.RoundTripper, error) {
 	if t := w.by[o]; t != nil {
 		return t, nil
 	}
-	t, err := NewBase(o)
+	base, err := NewBase(o)
 	if err != nil {
 		return nil, err
 	}
 	if w.by == nil {
-		w.by = map[BaseOptions]*http.Transport{}
+		w.by = map[BaseOptions]*wire.Transport{}
 	}
+	t := wire.New(base)
 	w.by[o] = t
 	return t, nil
 }

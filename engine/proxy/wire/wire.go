@@ -1,0 +1,180 @@
+// Package wire sends HTTP/1.1 requests upstream on the goroutine that asks, as
+// a short http.RoundTripper before an http.Transport.
+//
+// http.Transport reads and writes every connection in two goroutines of its
+// own. Handing each request over to them, and its answer back, is most of what
+// a small request costs. Here nothing is handed over: the caller writes its
+// request, waits for the answer, and reads it. What that cannot do, the
+// http.Transport does: HTTP/2, proxies, upgrades, bodies of unknown length.
+//
+// Answers are read by net/http, so that both read alike.
+package wire
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Transport is an http.RoundTripper. Make it with [New].
+//
+// It does not tell of connections and interim answers by net/http/httptrace.
+type Transport struct {
+	// base says how connections are made and bounds them, and sends what wire
+	// does not.
+	base *http.Transport
+	// What base bounds, without its "0 is no bound".
+	perHost, all        int   // idle connections
+	maxHead             int64 // of an answer, in bytes
+	idleTime, handshake time.Duration
+
+	mu      sync.Mutex
+	hosts   map[host]*pool
+	idle    int         // connections in all pools
+	sweeper *time.Timer // runs while there are any
+}
+
+// host is where connections lead.
+type host struct{ scheme, addr string }
+
+// pool is what is known of a host.
+type pool struct {
+	idle []*conn // the one used last at the end
+	// plain is whether the host speaks HTTP/1.1, where it could have HTTP/2.
+	plain bool
+}
+
+// New makes a Transport that connects as base does. base must not be changed
+// afterwards.
+func New(base *http.Transport) *Transport {
+	return &Transport{base: base, hosts: map[host]*pool{},
+		perHost:  cmp.Or(base.MaxIdleConnsPerHost, http.DefaultMaxIdleConnsPerHost),
+		all:      cmp.Or(base.MaxIdleConns, 1<<20),
+		maxHead:  cmp.Or(base.MaxResponseHeaderBytes, 10<<20),
+		idleTime: cmp.Or(base.IdleConnTimeout, 90*time.Second), handshake: cmp.Or(base.TLSHandshakeTimeout, 10*time.Second)}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !simple(req) {
+		return t.base.RoundTrip(req)
+	}
+	if t.base.Proxy != nil {
+		if through, err := t.base.Proxy(req); through != nil || err != nil {
+			return t.base.RoundTrip(req)
+		}
+	}
+	h := host{req.URL.Scheme, req.URL.Host}
+	if h.scheme == "https" && !t.plain(h) {
+		return t.ask(req, h)
+	}
+	return t.send(req, h)
+}
+
+// simple reports whether a request is one that wire can send: a body of known
+// length or none, and a connection that stays HTTP.
+func simple(r *http.Request) bool {
+	u := r.URL
+	return u != nil && (u.Scheme == "http" || u.Scheme == "https") && u.Opaque == "" && plainHost(u.Host) && (r.Host == "" || plainHost(r.Host)) &&
+		r.Method != http.MethodConnect && (r.Body == nil || r.Body == http.NoBody || r.ContentLength > 0) && r.ContentLength >= 0 &&
+		len(r.TransferEncoding) == 0 && r.Trailer == nil && !r.Close && r.Header != nil &&
+		r.Header["Connection"] == nil && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil
+}
+
+// plainHost reports whether a host is written as it goes into a head.
+func plainHost(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c != '.' && c != '-' && c != ':' && c != '[' && c != ']' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// plain reports whether a host that could speak HTTP/2 speaks HTTP/1.1.
+func (t *Transport) plain(h host) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.hosts[h]
+	return p != nil && p.plain
+}
+
+// ask lets the base send the request, and so finds out what the host speaks.
+func (t *Transport) ask(req *http.Request, h host) (*http.Response, error) {
+	res, err := t.base.RoundTrip(req)
+	if err == nil && res.ProtoMajor == 1 {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.pool(h).plain = true
+	}
+	return res, err
+}
+
+// send sends the request, and again when a connection that had been used before
+// turns out to be of no use.
+func (t *Transport) send(req *http.Request, h host) (*http.Response, error) {
+	body := req.Body
+	for {
+		c, err := t.take(req.Context(), h)
+		if err != nil {
+			closeBody(body)
+			return nil, err
+		}
+		used := c.used
+		res, lost, err := c.exchange(req, body)
+		if err == nil {
+			return res, nil
+		}
+		if cause := context.Cause(req.Context()); cause != nil {
+			return nil, cause
+		}
+		if !used || !again(req, lost) {
+			return nil, err
+		}
+		if body != nil && body != http.NoBody {
+			if body, err = req.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// lost is how far a request came that got no answer.
+type lost uint8
+
+const (
+	part    lost = iota // a part of an answer came, or the fault is not the connection's
+	nothing             // no byte of an answer
+	unsent              // not even the request went out
+)
+
+// again reports whether a lost request may be sent again, by the rules of
+// http.Transport: nothing of it was sent, or the host hung up and asking twice
+// is as good as once.
+func again(req *http.Request, l lost) bool {
+	if l == part || req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
+		return false
+	}
+	if l == unsent {
+		return true
+	}
+	return req.Method == "" || slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace}, req.Method) ||
+		req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
+}
+
+func closeBody(b io.Closer) {
+	if b != nil {
+		_ = b.Close()
+	}
+}
+
+var (
+	errHeadTooLarge = errors.New("the head of the answer is too large")
+	errUpgraded     = errors.New("the host changed the protocol, which nobody asked for")
+	errReadClosed   = errors.New("the body of the answer is closed")
+)
