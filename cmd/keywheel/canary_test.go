@@ -290,7 +290,7 @@ func (x *aviary) verbs() {
 		{"", "status"}, {"", "status", "--json"}, {"", "events"}, {"", "events", "--json"}, {"", "usage", "--by", "key,model"}, {"", "usage", "--json"}, {"", "usage", "--csv"},
 		{"", "why", "openai"}, {"", "why", "pool"}, {"", "why", "openai", "--json"}, {"", "check", "--config", cfg}, {"", "test", "--config", cfg},
 		{"", "map", "--wide"}, {"", "map", "--format", "json"}, {"", "map", "--format", "csv", "--wide"}, {"", "env", "locked"}, {"", "env", "locked", "--json"}, {"", "env", "locked", "--docker"},
-		{key, "which"}, {key, "which", "--json"}, {odd, "which"}, {odd, "replace", "pool-a"}, {odd, "replace", "nothing"}, {"", "replace", "pool-a"},
+		{key, "which"}, {key, "which", "--json"}, {odd, "which"}, {odd, "replace", "pool-a"}, {odd, "replace", "nothing"}, {odd, "migrate", "pool"}, {"", "migrate", key}, {"", "replace", "pool-a"},
 		{"", "disable", "pool-a", "--for", "1h", "--reason", "leaked"}, {"", "enable", "pool-a"}, {"", "undo"}, {"", "rotate", "pool"}, {"", "pin", "pool", "pool-b"}, {"", "unpin", "pool"},
 		{"", "drain", "pool-b"}, {"", "enable", "pool-b"}, {"", "fail", "pool-b"}, {"", "lift", "pool"}, {"", "reset", "pool"}, {"", "lend", "cmd", "pool", "--for", "1h"}, {"", "unlend", "cmd", "pool"},
 		{"", "import", filepath.Join(x.dir, "in", "vars.env")}, {answer, "explain", "--provider", "openai"}, {answer, "explain", "--provider", "openai", "--json"},
