@@ -172,6 +172,7 @@ func (x *aviary) upstream(w http.ResponseWriter, r *http.Request) {
 	}
 	_, _ = io.Copy(io.Discard, r.Body)
 	key := ""
+	x.mu.Lock()
 	for _, c := range x.all {
 		for _, values := range r.Header {
 			if strings.HasSuffix(values[0], c.secret) {
@@ -179,6 +180,7 @@ func (x *aviary) upstream(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+	x.mu.Unlock()
 	var echo, status int
 	if n, _ := fmt.Sscanf(r.Header.Get("X-Say"), "%d %d", &echo, &status); n == 2 && key != "" {
 		x.asked.Add(1)
