@@ -172,6 +172,7 @@ func (x *aviary) upstream(w http.ResponseWriter, r *http.Request) {
 	}
 	_, _ = io.Copy(io.Discard, r.Body)
 	key := ""
+	x.mu.Lock()
 	for _, c := range x.all {
 		for _, values := range r.Header {
 			if strings.HasSuffix(values[0], c.secret) {
@@ -179,6 +180,7 @@ func (x *aviary) upstream(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+	x.mu.Unlock()
 	var echo, status int
 	if n, _ := fmt.Sscanf(r.Header.Get("X-Say"), "%d %d", &echo, &status); n == 2 && key != "" {
 		x.asked.Add(1)
@@ -290,7 +292,7 @@ func (x *aviary) verbs() {
 		{"", "status"}, {"", "status", "--json"}, {"", "events"}, {"", "events", "--json"}, {"", "usage", "--by", "key,model"}, {"", "usage", "--json"}, {"", "usage", "--csv"},
 		{"", "why", "openai"}, {"", "why", "pool"}, {"", "why", "openai", "--json"}, {"", "check", "--config", cfg}, {"", "test", "--config", cfg},
 		{"", "map", "--wide"}, {"", "map", "--format", "json"}, {"", "map", "--format", "csv", "--wide"}, {"", "env", "locked"}, {"", "env", "locked", "--json"}, {"", "env", "locked", "--docker"},
-		{key, "which"}, {key, "which", "--json"}, {odd, "which"}, {odd, "replace", "pool-a"}, {odd, "replace", "nothing"}, {"", "replace", "pool-a"},
+		{key, "which"}, {key, "which", "--json"}, {odd, "which"}, {odd, "replace", "pool-a"}, {odd, "replace", "nothing"}, {odd, "migrate", "pool"}, {"", "migrate", key}, {"", "replace", "pool-a"},
 		{"", "disable", "pool-a", "--for", "1h", "--reason", "leaked"}, {"", "enable", "pool-a"}, {"", "undo"}, {"", "rotate", "pool"}, {"", "pin", "pool", "pool-b"}, {"", "unpin", "pool"},
 		{"", "drain", "pool-b"}, {"", "enable", "pool-b"}, {"", "fail", "pool-b"}, {"", "lift", "pool"}, {"", "reset", "pool"}, {"", "lend", "cmd", "pool", "--for", "1h"}, {"", "unlend", "cmd", "pool"},
 		{"", "import", filepath.Join(x.dir, "in", "vars.env")}, {answer, "explain", "--provider", "openai"}, {answer, "explain", "--provider", "openai", "--json"},
