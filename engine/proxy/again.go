@@ -11,16 +11,21 @@ import (
 
 // net/http itself repeats a request that upstream says it has not looked at: an
 // HTTP/2 stream refused, or one after a GOAWAY. It does so six times in half a
-// minute, while another key may be well. againTime is how long after its start
-// a request may still be repeated so; then it is lost, and the next key's.
-const againTime = 500 * time.Millisecond
+// minute, while another key may be well. It may do so twice, which covers an
+// upstream that moves on, and more often for againTime; then the request is
+// lost, and the next key's.
+const (
+	againTime  = 2 * time.Second
+	mostAgains = 2
+)
 
 var errRefusing = errors.New("it goes on refusing what is sent")
 
 // again is what net/http asks for the body of a repeat.
 func (b *body) again(begun time.Time) func() (io.ReadCloser, error) {
+	agains := 0
 	return func() (io.ReadCloser, error) {
-		if time.Since(begun) > againTime {
+		if agains++; agains > mostAgains && time.Since(begun) > againTime {
 			return nil, errRefusing
 		}
 		return b.open(), nil
@@ -33,7 +38,7 @@ func bodyless(ctx context.Context, req *http.Request) *http.Request {
 	begun, tries := time.Now(), 0
 	ctx, cancel := context.WithCancelCause(ctx)
 	return req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-		if tries++; tries > 1 && time.Since(begun) > againTime {
+		if tries++; tries > 1+mostAgains && time.Since(begun) > againTime {
 			cancel(errRefusing)
 		}
 	}}))
