@@ -51,12 +51,12 @@ func WithUsed(f func(Used)) Option {
 
 func (l *Lease) tellUsed(kind Kind, u Usage, now time.Time) {
 	if f := l.e.used; f != nil {
-		f(Used{At: now, Key: l.config.Name, Account: l.config.Account, Service: l.req.svc.Name, Model: l.req.Model, Kind: kind, Usage: u})
+		f(Used{At: now, Key: l.config.Name, Account: l.config.Account, Service: l.req.Service, Model: l.req.Model, Kind: kind, Usage: u})
 	}
 }
 
 func (l *Lease) tellJob(j *job, now time.Time) {
 	if f := l.e.used; f != nil {
-		f(Used{At: now, Key: j.Key, Account: j.Account, Service: l.req.svc.Name, Model: j.Model, Kind: OK, Later: true, Usage: j.cost})
+		f(Used{At: now, Key: j.Key, Account: j.Account, Service: l.req.Service, Model: j.Model, Kind: OK, Later: true, Usage: j.cost})
 	}
 }

@@ -184,7 +184,9 @@ func TestSignals(t *testing.T) {
 		err := r.Wait()
 		var how *exec.ExitError
 		if killed := errors.As(err, &how) && how.Sys().(syscall.WaitStatus).Signaled(); killed != (end == syscall.SIGKILL) || !killed && err != nil {
-			t.Errorf("round %d: after %v it ended with %v", round, end, err)
+			r.log.mu.Lock()
+			t.Errorf("round %d: after %v it ended with %v\n%s", round, end, err, r.log.b.String())
+			r.log.mu.Unlock()
 		}
 		if end != syscall.SIGKILL {
 			r.log.await(t, "stopped")
