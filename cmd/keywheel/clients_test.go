@@ -170,13 +170,25 @@ func clientsServed(t *testing.T, patience string) *clientsServe {
 		return u
 	}
 	s := &clientsServe{openai: upstream("openai", "gpt-4o"), anthropic: upstream("anthropic", "claude-test-1")}
+	s.control, _ = serveIn(t, dir, toml.String(), "TOKEN=the-clients-token")
+	base := "http://" + s.snapshot(t).Proxy.Listen
+	s.env = append(plainEnv(dir), "OPENAI_BASE_URL="+base+"/openai-clients/v1", "OPENAI_API_KEY=the-clients-token",
+		"ANTHROPIC_BASE_URL="+base+"/anthropic-clients", "ANTHROPIC_API_KEY=the-clients-token")
+	return s
+}
+
+// plainEnv is an environment that holds no key.
+func plainEnv(home string) []string { return []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")} }
+
+// serveIn starts the real program with a config in dir, until the test ends.
+func serveIn(t *testing.T, dir, toml string, env ...string) (client *control.Client, pid int) {
+	t.Helper()
 	config, socket := filepath.Join(dir, "keywheel.toml"), filepath.Join(dir, "kw.sock")
-	if err := os.WriteFile(config, []byte(toml.String()), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(toml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	basic := []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
 	c := exec.Command("keywheel", "serve", "--config", config, "--socket", socket)
-	c.Env = append(basic, "TOKEN=the-clients-token")
+	c.Env = append(plainEnv(dir), env...)
 	log := &notes{}
 	c.Stderr = log
 	if err := c.Start(); err != nil {
@@ -187,11 +199,7 @@ func clientsServed(t *testing.T, patience string) *clientsServe {
 		_ = c.Wait()
 	})
 	log.await(t, "listening")
-	s.control = control.NewClient(socket)
-	base := "http://" + s.snapshot(t).Proxy.Listen
-	s.env = append(basic, "OPENAI_BASE_URL="+base+"/openai-clients/v1", "OPENAI_API_KEY=the-clients-token",
-		"ANTHROPIC_BASE_URL="+base+"/anthropic-clients", "ANTHROPIC_API_KEY=the-clients-token")
-	return s
+	return control.NewClient(socket), c.Process.Pid
 }
 
 func (s *clientsServe) snapshot(t *testing.T) engine.Snapshot {
