@@ -71,7 +71,7 @@ const (
 	// little: a storm that has passed may have left far too low a rate.
 	probeTime = 30 * time.Second
 	// seldom is below how many requests a second too few go out to tell soon.
-	seldom = 0.5
+	seldom = 0.9
 	// slow is the lowest rate that is learned, a second.
 	slow = 1.0 / 600
 )
@@ -144,9 +144,12 @@ func (l *Learner) Took(tokens float64, now time.Time) {
 	if l.intervals < 2 { // hardly more than a guess yet
 		largest, pause = max(largest, 3*largestStep), stepTime/4
 	}
-	enough := l.rates[0].n >= l.grow || rate < seldom && now.Sub(later(l.since, l.stepped)) > probeTime
-	if !enough || now.Sub(l.stepped) < pause {
+	probe := rate < seldom && now.Sub(later(l.since, l.stepped)) > probeTime
+	if l.rates[0].n < l.grow && !probe || now.Sub(l.stepped) < pause {
 		return
+	}
+	if probe {
+		l.step = max(l.step, largest/2)
 	}
 	if silent := now.Sub(l.since); l.limits() || silent > probeTime && l.far() > l.Book.PerSecond()*silent.Seconds() {
 		// Nothing was refused for longer than expected: the limit is higher.
