@@ -26,7 +26,7 @@ import (
 //
 //	KEYWHEEL_STUCK=5000 go test -run '^TestClientsThatStopReading$' -v ./engine/node
 func TestClientsThatStopReading(t *testing.T) { // alone, for it counts what is left
-	stuck := 100
+	stuck := 40
 	if n, err := strconv.Atoi(os.Getenv("KEYWHEEL_STUCK")); err == nil {
 		stuck = n
 	}
@@ -39,7 +39,7 @@ func TestClientsThatStopReading(t *testing.T) { // alone, for it counts what is 
 	cfg := oneService("")
 	cfg.Engine.Keys[0].BaseURL = plain.URL + "/v1"
 	cfg.Engine.Keys[1].BaseURL, cfg.Engine.Keys[1].CAFile = secure.URL+"/v1", certificateFile(t, secure)
-	cfg.IdleTimeout = 3 * time.Second // so that a busy machine has them all at once
+	cfg.IdleTimeout = 5 * time.Second // so that a busy machine has them all at once
 	if stuck > 1000 {
 		cfg.IdleTimeout = 20 * time.Second
 	}
