@@ -82,5 +82,4 @@ func (e *Engine) charge(l *Lease, j *job, now time.Time) {
 	settle(s.books)
 	s.changed = true
 	e.counted(c, now)
-	e.traffic.used(j.cost)
 }

@@ -89,6 +89,23 @@ func TestAJobIsPaidForOnce(t *testing.T) {
 	}
 }
 
+// The request that learned what a job cost shows it, be it the first to end.
+func TestTheRequestThatLearnsOfACostShowsIt(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	l, err := w.Acquire(context.Background(), video())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Judge(ok)
+	l.Bind("job-1") // its answer is still on the way
+	w.do(get("job-1"), Usage{CostUSD: 0.20})
+	l.Close(Usage{}, nil)
+	if list := w.Requests(0); len(list) != 2 || list[0].CostUSD != 0.20 || list[1].CostUSD != 0 {
+		t.Errorf("%+v", list)
+	}
+}
+
 // Whoever looks, the one that made it pays: so does the provider see it.
 func TestAJobIsPaidForByTheKeyThatMadeIt(t *testing.T) {
 	t.Parallel()

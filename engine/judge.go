@@ -179,6 +179,9 @@ func (l *Lease) close(u *Usage, err error, now time.Time) (kind Kind, j *job, fi
 	}
 	e.end(r, now, kind, outcome)
 	e.traffic.used(*u)
+	if j != nil {
+		e.traffic.used(j.cost)
+	}
 	return kind, j, true
 }
 

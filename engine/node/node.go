@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -143,7 +144,7 @@ func Start(o Options) (_ *Node, err error) {
 		n.control = control.Serve(cl, n)
 	}
 	n.server = p.Server()
-	n.server.ErrorLog = slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)
+	n.server.ErrorLog = log.New(serverLog{n.log}, "", 0)
 	if cfg.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
 		if err != nil {
