@@ -106,7 +106,7 @@ func (l *Lease) judge(v Verdict, now time.Time) (again bool) {
 	case UpstreamFault:
 		r.faults++
 		e.upstreamFault(l, v, now)
-		again = r.Repeatable && r.faults < 2 && e.another(r, now)
+		again = r.mayTry() && r.faults < 2 && e.another(r, now)
 		if !again && v.Model != "" {
 			e.backOff(l, v, now)
 		}

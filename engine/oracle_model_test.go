@@ -150,6 +150,7 @@ type mService struct {
 	Cursor   [2]int // of failover: the key that it is on
 	Order    [2][]int
 	InUse    int
+	Given    []int // the keys that came in use with it, in an order that is not known
 	Queue    []int
 	InFlight int
 	Requests int64
@@ -286,6 +287,7 @@ type outlook struct {
 	forever bool
 	unsure  bool // it may serve now, the engine decides
 	perhaps bool // it may come back, if a trial of another's succeeds
+	learned bool // when, depends on a limit that the engine has guessed
 	why     string
 }
 
@@ -426,7 +428,7 @@ func (m *model) can(r *mRequest, k int) outlook {
 		}
 		m.room(&o, limit, &h.Used)
 		if h.Learned {
-			o.unsure, o.moment = true, true
+			o.unsure, o.moment, o.learned = true, true, true
 		}
 	}
 	return o
@@ -512,7 +514,8 @@ func (m *model) choices(r *mRequest) (keys []int, sure bool) {
 			certain = false
 		}
 		if i > 0 && c.FallbackAfter > 0 && !upper.forever {
-			after := r.Began.Add(c.FallbackAfter)
+			// Who would be told that there is no key goes to a fallback key instead.
+			after := earlier(r.Began.Add(c.FallbackAfter), r.Deadline)
 			switch {
 			case !upper.hi.After(after) && !upper.moment:
 				return keys, false
@@ -593,13 +596,13 @@ func (m *model) soon(r *mRequest) (lo, hi time.Time, none bool) {
 			}
 			o.until(own.lo, own.hi, "")
 			if o.moment || own.moment { // it may end any time: worth waiting for
-				o.hi = latest(o.lo, earlier(m.now.Add(time.Second), latest(m.now, r.Deadline)))
+				o.hi = latest(o.hi, earlier(m.now.Add(time.Second), latest(m.now, r.Deadline)))
 			}
 			if none || o.lo.Before(lo) {
 				lo = o.lo
 			}
 			none = false
-			if !o.perhaps {
+			if !o.perhaps && !o.learned {
 				hi = earliest(hi, o.hi)
 			}
 		}
@@ -679,7 +682,7 @@ func (m *model) take(no, k int) {
 		}
 		s.Stuck[r.Talk] = mStuck{k, m.now}
 	}
-	s.InUse = k
+	s.InUse, s.Given = k, nil
 }
 
 type mUse struct {
@@ -842,14 +845,16 @@ func (m *model) judge(no int, v mVerdict, got bool) error {
 				m.hold(s, mHold{State: Cooling, Until: m.now.Add(time.Hour)}, v.Kind)
 			}
 		}
-		again, sure = m.another(r)
+		if again, sure = m.another(r); again && m.waits() > 0 {
+			sure = false // those in line may have been given what the hold let them have
+		}
 	case UpstreamFault:
 		r.Faults++
 		m.fault(r)
-		if r.Repeatable && r.Faults < 2 {
+		if r.Repeatable && !r.Once && r.Faults < 2 {
 			again, sure = m.another(r)
 		}
-		if !sure && !r.Once {
+		if !sure {
 			again = got
 		}
 		if v.Model != 0 && !again {
@@ -1069,7 +1074,7 @@ func (m *model) backOff(r *mRequest, v mVerdict) {
 		}
 		s := &m.creds[c].Slots[v.Model]
 		s.Climbs++
-		if s.Hold.On && s.Hold.Until.After(m.now.Add(d)) {
+		if s.Hold.On && (s.Hold.Until.IsZero() || s.Hold.Until.After(m.now.Add(d))) {
 			continue
 		}
 		m.hold(s, mHold{State: Cooling, Until: m.now.Add(d)}, UpstreamFault)
@@ -1160,8 +1165,8 @@ const (
 )
 
 // acquire is a request's asking for a key. What it got may also be what it was
-// given in line, before the batch was over.
-func (m *model) acquire(no int, out outcome) error {
+// given in line, before the batch was over: late has its bit then.
+func (m *model) acquire(no int, out outcome, late int) error {
 	r := &m.clients[no]
 	if m.removed(r) {
 		if out.sort != gotNoService {
@@ -1171,13 +1176,14 @@ func (m *model) acquire(no int, out outcome) error {
 		return nil
 	}
 	keys, sure := m.choices(r)
+	eager := late>>no&1 == 0
 	switch {
-	case out.sort == gotKey && slices.Contains(keys, out.key):
+	case out.sort == gotKey && (eager || sure) && slices.Contains(keys, out.key):
 		m.take(no, out.key)
 		return nil
 	case sure:
 		return fmt.Errorf("%s, though %s can serve", out.says(), keyNames(keys))
-	case out.sort == gotNone && (m.refusable(r) || m.waits() >= m.w.MaxWaiting || m.behind(r)):
+	case out.sort == gotNone && eager && (m.refusable(r) || m.waits() >= m.w.MaxWaiting || m.behind(r)):
 		m.refuse(no)
 		return nil
 	}
@@ -1230,21 +1236,25 @@ func (m *model) leave(no int) {
 }
 
 // dispatch serves those who wait. outs are what came of each of them by the end
-// of the batch: who could be served has to be, in order. Who may be served is if
-// eager is set.
-func (m *model) dispatch(outs *[mClients]outcome, eager bool) error {
+// of the batch: who could be served has to be, in order. Who may be served, or
+// told that there is no key, is unless late has its bit.
+func (m *model) dispatch(outs *[mClients]outcome, late int) error {
+	var given [mServices][]int
 	for again := true; again; {
 		again = false
 		for i := range m.services {
 			for _, no := range m.services[i].Queue {
 				r, out := &m.clients[no], outs[no]
 				keys, sure := m.choices(r)
+				eager := late>>no&1 == 0
 				switch {
 				case out.sort == gotKey && slices.Contains(keys, out.key) && (eager || sure):
 					m.leave(no)
 					m.take(no, out.key)
+					given[i] = append(given[i], out.key)
+					m.services[i].Given = given[i]
 					again = true
-				case out.sort == gotNone && !sure && m.refusable(r) && !m.removed(r):
+				case out.sort == gotNone && eager && !sure && m.refusable(r) && !m.removed(r):
 					m.leave(no)
 					m.refuse(no)
 					again = true
