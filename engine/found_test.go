@@ -188,6 +188,55 @@ func TestABusyModelRests(t *testing.T) {
 	})
 }
 
+// TestATrialThatFailsLeavesTheRestToTheFallback has a request wait for what the
+// trial of another may bring back.
+func TestATrialThatFailsLeavesTheRestToTheFallback(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 2, func(c *Config) {
+			s := &c.Services[0]
+			s.Keys, s.Fallback, s.FallbackAfter = []string{"k1"}, []string{"k2"}, 5*time.Second
+		})
+		do(t, e, Action{Verb: VerbFail, Key: "k1"})
+		time.Sleep(time.Minute)
+		l := acquire(t, e, request())
+		w := waitFor(e, context.Background(), request())
+		synctest.Wait()
+		v := forbidden
+		v.Scope = ScopeNone
+		if l.Judge(v) {
+			t.Fatal("goes on")
+		}
+		if w := <-w; w.lease == nil || w.lease.Key().Name != "k2" || w.took > 0 {
+			t.Errorf("got %+v, want k2 at once", w)
+		}
+	})
+}
+
+func TestAnAccountThatIsValidAfterAllIsBackWhole(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 2, func(c *Config) {
+			c.Keys[0].Account, c.Keys[1].Account, c.Keys[1].CanTest = "team", "team", true
+			c.Services[0].Keys, c.Services[0].Fallback = []string{"k1"}, []string{"k2"}
+		})
+		do(t, e, Action{Verb: VerbPin, Service: "svc", Key: "k2"})
+		v := unauthorized
+		v.Scope = ScopeAccount
+		r := request()
+		r.Model, r.Patience = "other", 0
+		acquire(t, e, r).Judge(v)
+		do(t, e, Action{Verb: VerbUnpin, Service: "svc"})
+		time.Sleep(55 * time.Second) // its trial is near enough to wait for
+		w := waitFor(e, context.Background(), request())
+		synctest.Wait()
+		e.Tested("k2", ok)
+		if w := <-w; w.lease == nil || w.lease.Key().Name != "k1" {
+			t.Errorf("got %+v, want k1, above the fallback", w)
+		}
+	})
+}
+
 func TestWhoWaitsIsToldWhenNothingComesAnyMore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

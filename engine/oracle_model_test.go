@@ -84,6 +84,8 @@ type mHold struct {
 	Confirm  bool
 	Part     int
 	operator bool
+	// Perhaps is set where it was placed again, and may have been over.
+	Perhaps bool
 }
 
 type mSlot struct {
@@ -1702,9 +1704,10 @@ func (m *model) takeBack(d mDeed) {
 		} else if s = &m.creds[w.cred].Slots[w.part]; m.retired(w.cred) || w.cred >= mSecrets {
 			continue
 		}
-		if s.Gen != w.gen || w.hold.On && over(w.hold.Until) {
+		if s.Gen != w.gen || w.hold.On && over(w.hold.UntilMax) {
 			continue
 		}
+		w.hold.Perhaps = w.hold.On && over(w.hold.Until)
 		m.ids++
 		w.hold.ID, w.hold.Trying = m.ids, false
 		s.place(w.hold)

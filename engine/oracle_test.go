@@ -717,6 +717,11 @@ func (m *model) compare(e *Engine) error {
 			if s := h.slot(mParts[p]); s != nil && s.hold != nil && !s.hold.over(now) {
 				hd = s.hold
 			}
+			if wh.Perhaps && hd == nil { // it was over, and was not placed again
+				want.Slots[p].Gen--
+				*wh = mHold{}
+			}
+			wh.Perhaps = false
 			where := name
 			if p > 0 {
 				where += " for " + mParts[p]
