@@ -632,7 +632,7 @@ func (o *oracle) replay(m *model, ops []oracleOp, outs []outcome, order []int, w
 	if err := m.settled(waiters, len(ops)); err != nil {
 		return err
 	}
-	return m.compare(o.e)
+	return m.compare(o.e, &o.clients)
 }
 
 // step is one operation on the model.
@@ -699,7 +699,7 @@ func (o *oracle) step(m *model, op oracleOp, out outcome, late int) error {
 
 // compare says where the engine and the model differ. What the engine was free
 // to choose the model takes over.
-func (m *model) compare(e *Engine) error {
+func (m *model) compare(e *Engine, clients *[mClients]client) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := m.now
@@ -825,6 +825,8 @@ func (m *model) compare(e *Engine) error {
 		did += fmt.Sprintf("%s %s %s", d.Verb, d.Key, d.Service)
 		if s := d.Undo.Service; d.Verb == VerbReset && s != nil {
 			did += fmt.Sprintf(" %d %d", s.Requests, s.Failures)
+		} else if d.Verb == VerbRotate {
+			did += " from " + s.InUse
 		}
 		did += ", "
 	}
@@ -839,10 +841,20 @@ func (m *model) compare(e *Engine) error {
 		want += fmt.Sprintf("%s %s %s", d.verb, key, svc)
 		if d.verb == VerbReset && svc != "" {
 			want += fmt.Sprintf(" %d %d", d.svc.Requests, d.svc.Failures)
+		} else if d.verb == VerbRotate {
+			want += " from "
+			if d.svc.InUse != nobody {
+				want += keyName(d.svc.InUse)
+			}
 		}
 		want += ", "
 	}
 	differs("what can be undone", did, want)
+	for i := range clients { // of which secret, where a reload gave the key another
+		if r := &m.clients[i]; (r.Phase == leased || r.Phase == judged) && r.Tried[r.Attempts-1].Cred < mSecrets {
+			differs(fmt.Sprintf("client %d has the secret it had", i), clients[i].l.cred.fingerprint == m.w.Prints[r.Tried[r.Attempts-1].Cred], true)
+		}
+	}
 	differs("requests", e.requests, m.requests)
 	differs("failures", e.failures, m.failures)
 	differs("client errors", e.clientErrors, m.clientErrors)
