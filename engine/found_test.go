@@ -45,6 +45,13 @@ func TestWhoWaitsAndForHowLong(t *testing.T) {
 			do(t, e, Action{Verb: VerbPin, Service: "svc", Key: "k1", ForS: 2})
 			do(t, e, Action{Verb: VerbDisable, Key: "k1"})
 		}, 2 * time.Second, "k2"},
+		{"another key when the lend of the pinned one is over", func(c *Config) {
+			c.Services[0].Keys = []string{"k1"}
+		}, func(t *testing.T, e *Engine) {
+			do(t, e, Action{Verb: VerbLend, Service: "svc", Key: "k2", ForS: 2})
+			do(t, e, Action{Verb: VerbPin, Service: "svc", Key: "k2"})
+			do(t, e, Action{Verb: VerbDrain, Key: "k2"})
+		}, 2 * time.Second, "k1"},
 		{"a fallback key that is back first, where none above comes in time", fallback, func(t *testing.T, e *Engine) {
 			cool(t, e, "k2", 2*time.Second)
 			do(t, e, Action{Verb: VerbDisable, Key: "k1"})

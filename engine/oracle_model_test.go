@@ -250,6 +250,10 @@ type model struct {
 	clients  [mClients]mRequest
 	faults   [mProviders]mIncident
 	undo     []mDeed
+	// done is how many operations of the batch are done, from after how many each
+	// client is answered that may be sooner or later: that is the engine's choice.
+	done int
+	from [mClients]int
 
 	requests, failures, clientErrors int64
 	inFlight                         int
@@ -588,10 +592,16 @@ func (m *model) soon(r *mRequest) (lo, hi time.Time, none bool) {
 		for _, k := range tier {
 			o := m.can(r, k)
 			if s.Pin.On && s.Pin.Key != k {
-				if s.Pin.Until.IsZero() {
+				end := s.Pin.Until
+				for _, l := range s.Lends {
+					if l.Key == s.Pin.Key { // its lend ends the pin
+						end = earliest(end, l.Until)
+					}
+				}
+				if end.IsZero() {
 					continue
 				}
-				o.until(s.Pin.Until, s.Pin.Until, "pinned")
+				o.until(end, end, "pinned")
 			}
 			if o.forever {
 				continue
@@ -1167,8 +1177,8 @@ const (
 )
 
 // acquire is a request's asking for a key. What it got may also be what it was
-// given in line, before the batch was over: late has its bit then.
-func (m *model) acquire(no int, out outcome, late int) error {
+// given in line, before the batch was over.
+func (m *model) acquire(no int, out outcome) error {
 	r := &m.clients[no]
 	if m.removed(r) {
 		if out.sort != gotNoService {
@@ -1178,14 +1188,13 @@ func (m *model) acquire(no int, out outcome, late int) error {
 		return nil
 	}
 	keys, sure := m.choices(r)
-	eager := late>>no&1 == 0
 	switch {
-	case out.sort == gotKey && (eager || sure) && slices.Contains(keys, out.key):
+	case out.sort == gotKey && (m.answers(no) || sure) && slices.Contains(keys, out.key):
 		m.take(no, out.key)
 		return nil
 	case sure:
 		return fmt.Errorf("%s, though %s can serve", out.says(), keyNames(keys))
-	case out.sort == gotNone && eager && (m.refusable(r) || m.waits() >= m.w.MaxWaiting || m.behind(r)):
+	case out.sort == gotNone && m.answers(no) && (m.refusable(r) || m.waits() >= m.w.MaxWaiting || m.behind(r)):
 		m.refuse(no)
 		return nil
 	}
@@ -1232,6 +1241,9 @@ func (m *model) waits() (n int) {
 	return n
 }
 
+// answers reports whether it is the client's time to be answered.
+func (m *model) answers(no int) bool { return m.done >= m.from[no] }
+
 func (m *model) leave(no int) {
 	s := &m.services[m.clients[no].Service]
 	s.Queue = slices.DeleteFunc(slices.Clone(s.Queue), func(w int) bool { return w == no })
@@ -1239,8 +1251,8 @@ func (m *model) leave(no int) {
 
 // dispatch serves those who wait. outs are what came of each of them by the end
 // of the batch: who could be served has to be, in order. Who may be served, or
-// told that there is no key, is unless late has its bit.
-func (m *model) dispatch(outs *[mClients]outcome, late int) error {
+// told that there is no key, is if it is its time.
+func (m *model) dispatch(outs *[mClients]outcome) error {
 	var given [mServices][]int
 	for again := true; again; {
 		again = false
@@ -1248,15 +1260,14 @@ func (m *model) dispatch(outs *[mClients]outcome, late int) error {
 			for _, no := range m.services[i].Queue {
 				r, out := &m.clients[no], outs[no]
 				keys, sure := m.choices(r)
-				eager := late>>no&1 == 0
 				switch {
-				case out.sort == gotKey && slices.Contains(keys, out.key) && (eager || sure):
+				case out.sort == gotKey && slices.Contains(keys, out.key) && (m.answers(no) || sure):
 					m.leave(no)
 					m.take(no, out.key)
 					given[i] = append(given[i], out.key)
 					m.services[i].Given = given[i]
 					again = true
-				case out.sort == gotNone && eager && !sure && m.refusable(r) && !m.removed(r):
+				case out.sort == gotNone && m.answers(no) && !sure && m.refusable(r) && !m.removed(r):
 					m.leave(no)
 					m.refuse(no)
 					again = true

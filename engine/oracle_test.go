@@ -531,9 +531,10 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 	// The order in which the calls returned is the likeliest.
 	slices.SortStableFunc(order, func(a, b int) int { return int(outs[a].order - outs[b].order) })
 	var first error
-	try := func(order []int, late int) bool {
+	try := func(order []int, from [mClients]int) bool {
 		m := o.m.clone()
-		err := o.replay(m, ops, outs, order, &waiters, late)
+		m.from = from
+		err := o.replay(m, ops, outs, order, &waiters)
 		if err == nil {
 			o.m = m
 			return true
@@ -543,20 +544,23 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 		}
 		return false
 	}
-	// Each of those in line may have been answered as soon as could be or as late.
-	answered := 0
-	for i := range waiters {
-		if waiters[i].sort != pending {
-			answered |= 1 << i
-		}
-	}
+	// Whoever has been answered may have been as soon as could be or later.
 	explained := permute(order, 0, func(order []int) bool {
-		if try(order, 0) {
-			return true
-		}
-		for late := answered; late > 0 && len(ops) > 0; late = (late - 1) & answered {
-			if try(order, late) {
+		var from [mClients]int
+		for range 5000 {
+			if try(order, from) {
 				return true
+			}
+			i := 0
+			for ; i < len(from); i++ {
+				if waiters[i].sort != pending && from[i] < len(ops) {
+					from[i]++
+					break
+				}
+				from[i] = 0
+			}
+			if i == len(from) {
+				break
 			}
 		}
 		return false
@@ -614,18 +618,17 @@ func permute(list []int, from int, f func([]int) bool) bool {
 }
 
 // replay is the operations in one order on the model.
-func (o *oracle) replay(m *model, ops []oracleOp, outs []outcome, order []int, waiters *[mClients]outcome, late int) error {
-	if err := m.dispatch(waiters, late); err != nil {
+func (o *oracle) replay(m *model, ops []oracleOp, outs []outcome, order []int, waiters *[mClients]outcome) error {
+	m.done = 0
+	if err := m.dispatch(waiters); err != nil {
 		return err
 	}
 	for n, i := range order {
-		if err := o.step(m, ops[i], outs[i], late); err != nil {
+		if err := o.step(m, ops[i], outs[i]); err != nil {
 			return fmt.Errorf("%v: %w", ops[i], err)
 		}
-		if n == len(order)-1 {
-			late = 0
-		}
-		if err := m.dispatch(waiters, late); err != nil {
+		m.done = n + 1
+		if err := m.dispatch(waiters); err != nil {
 			return fmt.Errorf("after %v: %w", ops[i], err)
 		}
 	}
@@ -636,7 +639,7 @@ func (o *oracle) replay(m *model, ops []oracleOp, outs []outcome, order []int, w
 }
 
 // step is one operation on the model.
-func (o *oracle) step(m *model, op oracleOp, out outcome, late int) error {
+func (o *oracle) step(m *model, op oracleOp, out outcome) error {
 	no := op.Client
 	switch op.Do {
 	case "begin":
@@ -653,9 +656,9 @@ func (o *oracle) step(m *model, op oracleOp, out outcome, late int) error {
 			return nil
 		}
 		m.begin(no, r)
-		return m.acquire(no, out, late)
+		return m.acquire(no, out)
 	case "again":
-		return m.acquire(no, out, late)
+		return m.acquire(no, out)
 	case "judge":
 		return m.judge(no, mVerdict{op.Kind, op.Blames, op.Model, op.RetryAfter, op.Until}, out.again)
 	case "close":
@@ -714,7 +717,11 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 		want.Learned = slices.ContainsFunc(h.books, func(b *book) bool { return b.learner != nil })
 		for p := range want.Slots {
 			hd, wh := (*hold)(nil), &want.Slots[p].Hold
-			if s := h.slot(mParts[p]); s != nil && s.hold != nil && !s.hold.over(now) {
+			s := h.slot(mParts[p])
+			if s == nil {
+				s = &slot{}
+			}
+			if s.hold != nil && !s.hold.over(now) {
 				hd = s.hold
 			}
 			if wh.Perhaps && hd == nil { // it was over, and was not placed again
@@ -726,6 +733,8 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 			if p > 0 {
 				where += " for " + mParts[p]
 			}
+			ws := &want.Slots[p]
+			differs(where+" climbs, rejections, strikes", fmt.Sprint(s.climbs, s.invalids, s.struck), fmt.Sprint(ws.Climbs, ws.Invalids, len(ws.Strikes)))
 			if differs(where+" held", hd != nil, wh.On); hd == nil || !wh.On {
 				continue
 			}
