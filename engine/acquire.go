@@ -103,7 +103,8 @@ func (e *Engine) leaseFromTiers(r *Request, s *service, now time.Time) *Lease {
 }
 
 // upperSoon reports whether a key of the tiers will serve the request before it
-// has waited so long that a fallback key shall.
+// has waited so long that a fallback key shall, and before its patience is over:
+// nobody is told that there is no key while a fallback key is idle.
 func (e *Engine) upperSoon(r *Request, tiers []*tier, now time.Time) bool {
 	q, at := e.query(r, now), time.Time{}
 	for _, t := range tiers {
@@ -113,7 +114,7 @@ func (e *Engine) upperSoon(r *Request, tiers []*tier, now time.Time) bool {
 			}
 		}
 	}
-	return !at.IsZero() && !at.After(r.began.Add(r.svc.FallbackAfter))
+	return !at.IsZero() && !at.After(earlier(r.began.Add(r.svc.FallbackAfter), e.deadline(r)))
 }
 
 // lease takes the key that the strategy picks of a tier: one that has never

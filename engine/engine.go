@@ -163,17 +163,21 @@ type pin struct {
 	by    string
 }
 
-// lets is when the key may serve that could at the given time; zero is not
-// before a person acts.
-func (p *pin) lets(k *key, at time.Time) time.Time {
-	switch {
-	case at.IsZero() || p == nil || p.key == k:
+// pinLets is when the key may serve that could at the given time, were it not for
+// the pin; zero is not before a person acts. A pin to a key that is lent ends with
+// the lend.
+func (s *service) pinLets(p *pin, k *key, at time.Time) time.Time {
+	if at.IsZero() || p == nil || p.key == k {
 		return at
-	case p.until.IsZero():
-		return time.Time{}
-	default:
-		return latest(at, p.until)
 	}
+	until := p.until
+	if i := s.lendOf(p.key); i >= 0 {
+		until = earliest(until, s.lends[i].until)
+	}
+	if until.IsZero() {
+		return until
+	}
+	return latest(at, until)
 }
 
 // Option changes how [New] builds an engine.

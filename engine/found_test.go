@@ -45,10 +45,21 @@ func TestWhoWaitsAndForHowLong(t *testing.T) {
 			do(t, e, Action{Verb: VerbPin, Service: "svc", Key: "k1", ForS: 2})
 			do(t, e, Action{Verb: VerbDisable, Key: "k1"})
 		}, 2 * time.Second, "k2"},
+		{"another key when the lend of the pinned one is over", func(c *Config) {
+			c.Services[0].Keys = []string{"k1"}
+		}, func(t *testing.T, e *Engine) {
+			do(t, e, Action{Verb: VerbLend, Service: "svc", Key: "k2", ForS: 2})
+			do(t, e, Action{Verb: VerbPin, Service: "svc", Key: "k2"})
+			do(t, e, Action{Verb: VerbDrain, Key: "k2"})
+		}, 2 * time.Second, "k1"},
 		{"a fallback key that is back first, where none above comes in time", fallback, func(t *testing.T, e *Engine) {
 			cool(t, e, "k2", 2*time.Second)
 			do(t, e, Action{Verb: VerbDisable, Key: "k1"})
 		}, 2 * time.Second, "k2"},
+		{"a fallback key, where one above comes when patience is over", func(c *Config) {
+			fallback(c)
+			c.Services[0].FallbackAfter = 30 * time.Second
+		}, func(t *testing.T, e *Engine) { cool(t, e, "k1", 20*time.Second) }, 0, "k2"},
 		{"a service with room soon, and no key", func(c *Config) {
 			c.Services[0].Limits = []quota.Limit{{Unit: quota.Requests, Amount: 2, Window: 10 * time.Second}}
 		}, func(t *testing.T, e *Engine) {
@@ -88,6 +99,149 @@ func cool(t *testing.T, e *Engine, key string, d time.Duration) {
 	r.Scope = ""
 	acquire(t, e, r).Judge(cooling(d))
 	do(t, e, Action{Verb: VerbUnpin, Service: "svc"})
+}
+
+// TestWhoMayHaveAFallbackKeyIsNotKeptByWhoMayNot has a request wait behind one
+// that waits for a key above.
+func TestWhoMayHaveAFallbackKeyIsNotKeptByWhoMayNot(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		tried bool
+		r     Request
+	}{{"it has tried the key above", true, *request()}, {"it has less patience", false, Request{Patience: 2 * time.Second}}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e := patient(t, 2, func(c *Config) {
+					s := &c.Services[0]
+					s.Keys, s.Fallback, s.FallbackAfter = []string{"k1"}, []string{"k2"}, 9*time.Second
+				})
+				r := request()
+				r.Patience = c.r.Patience
+				if cool(t, e, "k2", time.Second); c.tried {
+					acquire(t, e, r).Judge(cooling(8 * time.Second))
+				} else {
+					cool(t, e, "k1", 8*time.Second)
+				}
+				before := waitFor(e, context.Background(), request())
+				synctest.Wait()
+				if w := <-waitFor(e, context.Background(), r); w.lease == nil || w.lease.Key().Name != "k2" || w.took > 1200*time.Millisecond {
+					t.Errorf("got %+v, want k2 after a second", w)
+				}
+				if w := <-before; w.lease == nil || w.lease.Key().Name != "k1" {
+					t.Errorf("before it: %+v, want k1", w)
+				}
+			})
+		})
+	}
+}
+
+func TestARotationThatIsRefusedMovesNothing(t *testing.T) {
+	t.Parallel()
+	e, err := New(Config{Keys: testKeys("k1", "k2", "k3"), Services: []Service{{Name: "svc", Strategy: Failover, Keys: []string{"k1"}, Fallback: []string{"k2", "k3"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Do(Action{Verb: VerbRotate, Service: "svc", Key: "k3"}); err == nil {
+		t.Fatal("rotated to a fallback key while one above can serve")
+	}
+	do(t, e, Action{Verb: VerbDisable, Key: "k1"})
+	if got := serve(t, e); got != "k2" {
+		t.Errorf("served by %s", got)
+	}
+}
+
+func TestWhatIsOverIsNotLifted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 2, Failover)
+		answered(t, e, cooling(500*time.Millisecond), ok)
+		time.Sleep(400 * time.Millisecond)
+		serve(t, e) // it looks around
+		time.Sleep(200 * time.Millisecond)
+		if r, err := e.Do(Action{Verb: VerbLift, Key: "k1"}); err == nil {
+			t.Errorf("%s, though it was over", r.Text)
+		}
+	})
+}
+
+// TestABusyModelRests has a provider tell that it is too busy for a model.
+func TestABusyModelRests(t *testing.T) {
+	t.Parallel()
+	busy := unavailable
+	busy.Model = "m"
+	spent := noMoney
+	spent.Model = "m"
+	t.Run("also where the request goes no further", func(t *testing.T) {
+		t.Parallel()
+		e := testEngine(t, 2, Failover)
+		r := request()
+		r.Once = true
+		acquire(t, e, r).Judge(busy)
+		for _, key := range []string{"k1", "k2"} {
+			if hs := keyOf(t, e, key).Holds; len(hs) != 1 || hs[0].Model != "m" {
+				t.Errorf("%s holds %+v", key, hs)
+			}
+		}
+	})
+	t.Run("and stays used up", func(t *testing.T) {
+		t.Parallel()
+		e := testEngine(t, 2, Failover)
+		answered(t, e, spent, busy)
+		if hs := keyOf(t, e, "k1").Holds; len(hs) != 1 || hs[0].State != Exhausted {
+			t.Errorf("k1 holds %+v", hs)
+		}
+	})
+}
+
+// TestATrialThatFailsLeavesTheRestToTheFallback has a request wait for what the
+// trial of another may bring back.
+func TestATrialThatFailsLeavesTheRestToTheFallback(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 2, func(c *Config) {
+			s := &c.Services[0]
+			s.Keys, s.Fallback, s.FallbackAfter = []string{"k1"}, []string{"k2"}, 5*time.Second
+		})
+		do(t, e, Action{Verb: VerbFail, Key: "k1"})
+		time.Sleep(time.Minute)
+		l := acquire(t, e, request())
+		w := waitFor(e, context.Background(), request())
+		synctest.Wait()
+		v := forbidden
+		v.Scope = ScopeNone
+		if l.Judge(v) {
+			t.Fatal("goes on")
+		}
+		if w := <-w; w.lease == nil || w.lease.Key().Name != "k2" || w.took > 0 {
+			t.Errorf("got %+v, want k2 at once", w)
+		}
+	})
+}
+
+func TestAnAccountThatIsValidAfterAllIsBackWhole(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 2, func(c *Config) {
+			c.Keys[0].Account, c.Keys[1].Account, c.Keys[1].CanTest = "team", "team", true
+			c.Services[0].Keys, c.Services[0].Fallback = []string{"k1"}, []string{"k2"}
+		})
+		do(t, e, Action{Verb: VerbPin, Service: "svc", Key: "k2"})
+		v := unauthorized
+		v.Scope = ScopeAccount
+		r := request()
+		r.Model, r.Patience = "other", 0
+		acquire(t, e, r).Judge(v)
+		do(t, e, Action{Verb: VerbUnpin, Service: "svc"})
+		time.Sleep(55 * time.Second) // its trial is near enough to wait for
+		w := waitFor(e, context.Background(), request())
+		synctest.Wait()
+		e.Tested("k2", ok)
+		if w := <-w; w.lease == nil || w.lease.Key().Name != "k1" {
+			t.Errorf("got %+v, want k1, above the fallback", w)
+		}
+	})
 }
 
 func TestWhoWaitsIsToldWhenNothingComesAnyMore(t *testing.T) {

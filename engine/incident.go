@@ -93,7 +93,8 @@ func (e *Engine) upstreamFault(l *Lease, v Verdict, now time.Time) {
 const maxBackOff = 30 * time.Second
 
 // backOff rests a model that its provider is too busy to serve, on all of the
-// provider's keys: 1 s, doubling while no request for it succeeds.
+// provider's keys: 1 s, doubling while no request for it succeeds. A hold that
+// lasts longer, or that only a trial or a person ends, stays.
 func (e *Engine) backOff(l *Lease, v Verdict, now time.Time) {
 	if _, fresh := l.target(Verdict{Scope: ScopeKey}, v.Model, now); !fresh {
 		return
@@ -107,7 +108,7 @@ func (e *Engine) backOff(l *Lease, v Verdict, now time.Time) {
 		s := c.at(v.Model)
 		s.climbs++
 		c.changed = true
-		if s.hold != nil && s.hold.until.After(now.Add(pause)) {
+		if old := s.hold; old != nil && (old.until.IsZero() || old.until.After(now.Add(pause))) {
 			continue
 		}
 		s.place(&hold{state: Cooling, verdict: UpstreamFault, since: now, until: now.Add(pause), by: "engine", evidence: v.Evidence, rule: v.Rule,

@@ -106,15 +106,18 @@ func (l *Lease) judge(v Verdict, now time.Time) (again bool) {
 	case UpstreamFault:
 		r.faults++
 		e.upstreamFault(l, v, now)
-		again = r.Repeatable && r.faults < 2 && e.another(r, now)
+		again = r.mayTry() && r.faults < 2 && e.another(r, now)
 		if !again && v.Model != "" {
 			e.backOff(l, v, now)
 		}
 	}
-	e.endTrials(l, now)
+	ended := e.endTrials(l, now)
 	again = again && !r.Once
-	if again {
+	switch {
+	case again:
 		e.release(l, Usage{}, now)
+	case ended:
+		e.freed(l, now) // nobody waits any longer for what it may have brought back
 	}
 	return again
 }
@@ -471,6 +474,7 @@ func (e *Engine) Tested(name string, v Verdict) {
 			why: causeOf(v), wait: firstMoney, trialAt: now.Add(firstMoney)}, now)
 	default:
 		h.all.lift()
+		e.readyAll(h, now) // all of an account's keys are back at once
 		if old.part != "" {
 			e.place(k, &k.cred.holder, old.part, &hold{state: Cooling, verdict: PermissionDenied, since: now, until: now.Add(permitted), by: "engine",
 				evidence: old.evidence, rule: old.rule, why: "rejected for " + old.part + ", though the key is valid"}, now)
@@ -528,16 +532,16 @@ func (e *Engine) accountName(h *holder, k *key) string {
 	return ""
 }
 
-// endTrials ends the lease's trials that its answer did not end: the next comes
-// after twice the pause.
-func (e *Engine) endTrials(l *Lease, now time.Time) {
+// endTrials ends the lease's trials that its answer did not end, and reports
+// whether there were any: the next comes after twice the pause.
+func (e *Engine) endTrials(l *Lease, now time.Time) (any bool) {
 	for i, h := range l.holders {
 		for j, t := range l.trials[i] {
 			l.trials[i][j] = nil
 			if t == nil || !t.trying {
 				continue
 			}
-			t.trying = false
+			t.trying, any = false, true
 			if l.judged && l.kind != OK && l.kind != ClientError {
 				limit := maxTrial
 				if t.state == Exhausted {
@@ -549,6 +553,7 @@ func (e *Engine) endTrials(l *Lease, now time.Time) {
 			e.readyAll(h, now)
 		}
 	}
+	return any
 }
 
 // count adds one answer.

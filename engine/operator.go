@@ -72,6 +72,7 @@ func (e *Engine) Act(a Action) (Result, Deed, error) {
 	if a.By == "" {
 		a.By = "operator"
 	}
+	e.sweepAt = now // what is over by now is not the operator's to end
 	e.sweep(now)
 	var k *key
 	var s *service
@@ -172,12 +173,14 @@ func (e *Engine) opRotate(a Action, to *key, s *service, now time.Time) (string,
 		err.Reasons = slices.DeleteFunc(err.Reasons, func(c Candidate) bool { return from != nil && c.Key == from.Name })
 		return "", fmt.Errorf("no other key of %s can take over: %w", s.Name, err)
 	}
-	if ok := s.moveTo(to, q); !ok {
+	back, ok := s.moveTo(to, q)
+	if !ok {
 		c := e.candidate(q, s.member(to), now)
 		return "", fmt.Errorf("%s cannot serve: %s", to.Name, c.Why)
 	}
 	if got := s.upcoming(q); got != to {
 		// A tier above has a key that can serve, or headroom decides.
+		back()
 		return "", fmt.Errorf("%s would go on with %s: under %s %s does not come before it. To use it all the same, pin it", s.Name, got.Name, firstOf(s.Strategy, RoundRobin), to.Name)
 	}
 	s.inUse = to
@@ -239,19 +242,20 @@ func (s *service) after(q *query, from, next *key) *key {
 	return next
 }
 
-// moveTo makes a key the next to serve.
-func (s *service) moveTo(to *key, q *query) bool {
+// moveTo makes a key the next to serve, as far as its strategy asks for the turn;
+// back undoes that.
+func (s *service) moveTo(to *key, q *query) (back func(), ok bool) {
 	for _, t := range s.tiers {
 		for i := range t.members {
 			m := &t.members[i]
 			if m.key == to && q.can(m) {
-				t.next = i
-				m.pass = t.floor
-				return true
+				next, pass := t.next, m.pass
+				t.next, m.pass = i, t.floor
+				return func() { t.next, m.pass = next, pass }, true
 			}
 		}
 	}
-	return false
+	return nil, false
 }
 
 func (e *Engine) opPin(a Action, k *key, s *service, now time.Time) (string, error) {

@@ -175,7 +175,7 @@ func (e *Engine) noKey(r *Request, now time.Time) *NoKeyError {
 			c := e.candidate(q, m, now)
 			err.Reasons = append(err.Reasons, c)
 			if c.Until != nil && m.key.isFor(r.Scope) {
-				first = earliest(first, p.lets(m.key, *c.Until))
+				first = earliest(first, s.pinLets(p, m.key, *c.Until))
 			}
 		})
 	}
@@ -205,7 +205,7 @@ func (e *Engine) soon(r *Request, now time.Time) (at time.Time) {
 			if !e.wants(r, m.key) {
 				continue
 			}
-			until := p.lets(m.key, m.back(q))
+			until := s.pinLets(p, m.key, m.back(q))
 			if until.IsZero() {
 				continue
 			}

@@ -48,14 +48,15 @@ func (r *Request) alike(o *Request) bool {
 	return r.Model == o.Model && r.Scope == o.Scope && r.Repeatable == o.Repeatable && r.attempts+o.attempts == 0 && len(r.Bound)+len(o.Bound) == 0
 }
 
-// mayTry reports whether it may be the trial of a key.
+// mayTry reports whether it may be the trial of a key: a fault does not end it.
 func (r *Request) mayTry() bool { return r.Repeatable && !r.Once }
 
 // rulesOut reports whether another cannot be served either, now that this one,
-// which has tried no key, cannot.
+// which has tried no key and is before it in line, cannot. Who has tried the keys
+// above, or has less patience, may be served by a fallback key sooner.
 func (r *Request) rulesOut(o *Request) bool {
 	return r.Model == o.Model && r.Scope == o.Scope && (r.mayTry() || !o.mayTry()) && r.attempts == 0 && len(r.Bound)+len(o.Bound) == 0 &&
-		o.est.exceeds(r.est)
+		o.est.exceeds(r.est) && (r.svc.FallbackAfter == 0 || r.Patience == o.Patience && o.attempts == 0)
 }
 
 // wait waits in line until a key can serve the request, its patience is over,

@@ -1,0 +1,186 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// explain finds an order of the operations by which the model comes to what the
+// engine did.
+func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
+	select {
+	case text := <-o.panics:
+		return errors.New(text)
+	default:
+	}
+	var waiters [mClients]outcome
+	for i := range o.clients {
+		waiters[i] = o.clients[i].out
+	}
+	for i, op := range ops {
+		if op.Do == "begin" || op.Do == "again" || op.Do == "cancel" {
+			outs[i] = waiters[op.Client]
+		}
+	}
+	for i, op := range ops {
+		o.trace = append(o.trace, o.line(op, outs[i]))
+	}
+	for i := range waiters {
+		if o.m.clients[i].Phase == waiting && waiters[i].sort != pending {
+			o.trace = append(o.trace, fmt.Sprintf("%5d %12v   client %d in line %s", o.batch, o.e.uptime(), i, waiters[i].says()))
+		}
+	}
+	order := make([]int, len(ops))
+	for i := range order {
+		order[i] = i
+	}
+	// The order in which the calls returned is the likeliest.
+	slices.SortStableFunc(order, func(a, b int) int { return int(outs[a].order - outs[b].order) })
+	var first error
+	try := func(order []int, from [mClients]int) bool {
+		m := o.m.clone()
+		m.from = from
+		err := o.replay(m, ops, outs, order, &waiters)
+		if err == nil {
+			o.m = m
+			return true
+		}
+		if first == nil {
+			first = err
+		}
+		return false
+	}
+	// Whoever has been answered may have been as soon as could be or later.
+	explained := permute(order, 0, func(order []int) bool {
+		var from [mClients]int
+		for range 5000 {
+			if try(order, from) {
+				return true
+			}
+			i := 0
+			for ; i < len(from); i++ {
+				if waiters[i].sort != pending && from[i] < len(ops) {
+					from[i]++
+					break
+				}
+				from[i] = 0
+			}
+			if i == len(from) {
+				break
+			}
+		}
+		return false
+	})
+	if !explained {
+		if len(ops) > 1 {
+			return fmt.Errorf("no order of the %d operations explains it; in the likeliest: %w", len(ops), first)
+		}
+		return first
+	}
+	for i := range o.clients {
+		if p := o.m.clients[i].Phase; p != waiting && waiters[i].sort == gotKey {
+			o.clients[i].out = outcome{}
+		}
+	}
+	return nil
+}
+
+// permute calls f with the orders of a list until one is right.
+func permute(list []int, from int, f func([]int) bool) bool {
+	if from >= len(list)-1 {
+		return f(list)
+	}
+	for i := from; i < len(list); i++ {
+		// The rest keeps its order.
+		moved := slices.Clone(list)
+		x := moved[i]
+		copy(moved[from+1:i+1], list[from:i])
+		moved[from] = x
+		if permute(moved, from+1, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// replay is the operations in one order on the model.
+func (o *oracle) replay(m *model, ops []oracleOp, outs []outcome, order []int, waiters *[mClients]outcome) error {
+	m.done = 0
+	if err := m.dispatch(waiters); err != nil {
+		return err
+	}
+	for n, i := range order {
+		if err := o.step(m, ops[i], outs[i]); err != nil {
+			return fmt.Errorf("%v: %w", ops[i], err)
+		}
+		m.done = n + 1
+		if err := m.dispatch(waiters); err != nil {
+			return fmt.Errorf("after %v: %w", ops[i], err)
+		}
+	}
+	if err := m.settled(waiters, len(ops)); err != nil {
+		return err
+	}
+	return m.compare(o.e, &o.clients)
+}
+
+// step is one operation on the model.
+func (o *oracle) step(m *model, op oracleOp, out outcome) error {
+	no := op.Client
+	switch op.Do {
+	case "begin":
+		r := mRequest{Service: op.Service, Model: op.Model, Scope: op.Scope, Repeatable: !op.Create, Once: op.Once, Talk: op.Talk}
+		patience := o.w.Patience
+		if op.Patience > 0 {
+			patience = min(patience, op.Patience)
+		}
+		r.Deadline = m.now.Add(patience)
+		if !m.c.Services[op.Service].Present {
+			if out.sort != gotNoService {
+				return errors.New("its service is gone")
+			}
+			return nil
+		}
+		m.begin(no, r)
+		return m.acquire(no, out)
+	case "again":
+		return m.acquire(no, out)
+	case "judge":
+		return m.judge(no, mVerdict{op.Kind, op.Blames, op.Model, op.RetryAfter, op.Until}, out.again)
+	case "close":
+		m.closed(no, op.How, op.Input)
+	case "abandon":
+		m.end(no, ClientError)
+	case "cancel":
+		if out.sort == pending {
+			return errors.New("it left, and waits on")
+		}
+		if out.sort == gotLeft {
+			m.leave(no)
+			m.end(no, ClientError)
+		}
+	case "tested":
+		m.tested(op.Key, op.Kind)
+	case "act":
+		to := nobody
+		if _, name, ok := strings.Cut(out.text, "→ k"); ok && out.done {
+			to = keyNo("k" + name)
+		}
+		if err := m.act(op.Verb, op.Key, op.Service, op.For, out.done, to); err != nil {
+			return fmt.Errorf("%w (%s)", err, out.text)
+		}
+	case "reload":
+		if out.text != "" {
+			return errors.New(out.text)
+		}
+		m.reload(o.confs(op.Conf))
+		m.pass(m.now)
+	case "snapshot":
+		if out.text != "" {
+			return errors.New(out.text)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// differences collects where the engine and the model differ.
+type differences struct {
+	e   *Engine
+	m   *model
+	all []string
+}
+
+// at notes what is not as it should be, and reports whether it is.
+func (d *differences) at(what string, got, want any) (same bool) {
+	if same = got == want; !same {
+		d.all = append(d.all, fmt.Sprintf("%s: %v, want %v", what, got, want))
+	}
+	return same
+}
+
+// compare says where the engine and the model differ. What the engine was free
+// to choose the model takes over.
+func (m *model) compare(e *Engine, clients *[mClients]client) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := &differences{e: e, m: m}
+	for k := range m.c.Keys {
+		d.key(k)
+	}
+	for _, c := range e.retired { // what is known of it may be needed again
+		if no := slices.Index(m.w.Prints[:], c.fingerprint); no >= 0 {
+			d.holder(fmt.Sprintf("retired secret %d", no), &c.holder, &m.creds[no].mHolder)
+		}
+	}
+	for a := range m.accounts {
+		d.holder(fmt.Sprintf("a%d", a), e.accounts[accountID(a)], &m.accounts[a])
+	}
+	for i := range m.services {
+		d.service(i)
+	}
+	for p := range m.faults {
+		inc := e.incidents[fmt.Sprintf("p%d", p)]
+		d.at(fmt.Sprintf("p%d incident", p), inc != nil && inc.active, m.faults[p].Active)
+	}
+	d.undo()
+	for i := range clients { // of which secret, where a reload gave the key another
+		if r := &m.clients[i]; (r.Phase == leased || r.Phase == judged) && r.Tried[r.Attempts-1].Cred < mSecrets {
+			d.at(fmt.Sprintf("client %d has the secret it had", i), clients[i].l.cred.fingerprint == m.w.Prints[r.Tried[r.Attempts-1].Cred], true)
+		}
+	}
+	d.at("requests", e.requests, m.requests)
+	d.at("failures", e.failures, m.failures)
+	d.at("client errors", e.clientErrors, m.clientErrors)
+	d.at("in flight", e.inFlight, m.inFlight)
+	d.at("waiting", e.waiting, m.waits())
+	if len(d.all) > 0 {
+		return errors.New(strings.Join(d.all, "; "))
+	}
+	return nil
+}
+
+func (d *differences) key(k int) {
+	m, name := d.m, keyName(k)
+	ek := d.e.keyBy[name]
+	if d.at(name+" is there", ek != nil, m.c.Keys[k].Present); ek == nil || !m.c.Keys[k].Present {
+		return
+	}
+	st, _ := ek.state(m.now)
+	d.at(name+" state", st, m.state(k))
+	d.at(name+" draining", ek.draining, m.keys[k].Draining)
+	c, cr := ek.cred, &m.creds[m.cred(k)]
+	d.holder(name, &c.holder, &cr.mHolder)
+	if m.cred(k) < mSecrets {
+		d.at(name+" requests", c.requests, cr.Requests)
+		d.at(name+" verdicts", c.verdicts.list(), cr.Verdicts)
+		d.at(name+" tokens", c.usage.Input, cr.Input)
+	}
+	if a := m.w.Account[m.cred(k)]; a != nobody {
+		d.at(name+" has its account", c.account == d.e.accounts[accountID(a)], true)
+	}
+}
+
+func accountID(a int) string { return fmt.Sprintf("p%d/a%d", a/2, a) }
+
+// holder compares a key or an account: its slots.
+func (d *differences) holder(name string, h *holder, want *mHolder) {
+	d.at(name+" in flight", h.inFlight, want.InFlight)
+	want.Learned = slices.ContainsFunc(h.books, func(b *book) bool { return b.learner != nil })
+	for p := range want.Slots {
+		where := name
+		if p > 0 {
+			where += " for " + mParts[p]
+		}
+		s := h.slot(mParts[p])
+		if s == nil {
+			s = &slot{}
+		}
+		d.slot(where, s, &want.Slots[p])
+	}
+}
+
+func (d *differences) slot(where string, s *slot, want *mSlot) {
+	now, hd, wh := d.m.now, s.hold, &want.Hold
+	if hd.over(now) {
+		hd = nil
+	}
+	if wh.Perhaps && hd == nil { // it was over, and was not placed again
+		want.Gen--
+		*wh = mHold{}
+	}
+	wh.Perhaps = false
+	d.at(where+" climbs, rejections, strikes", fmt.Sprint(s.climbs, s.invalids, s.struck), fmt.Sprint(want.Climbs, want.Invalids, len(want.Strikes)))
+	if d.at(where+" held", hd != nil, wh.On); hd == nil || !wh.On {
+		return
+	}
+	d.at(where+" hold", hd.state, wh.State)
+	d.at(where+" verdict", hd.verdict, wh.Verdict)
+	if !hd.trialAt.Equal(wh.TrialAt) {
+		d.at(where+" trial in", hd.trialAt.Sub(now), wh.TrialAt.Sub(now))
+	}
+	d.at(where+" being tried", hd.trying, wh.Trying)
+	d.at(where+" being confirmed", hd.confirming, wh.Confirm)
+	if hd.until.Before(wh.Until) || hd.until.After(wh.UntilMax) || hd.until.IsZero() != wh.Until.IsZero() {
+		d.all = append(d.all, fmt.Sprintf("%s held for %v, want %v to %v", where, hd.until.Sub(now), wh.Until.Sub(now), wh.UntilMax.Sub(now)))
+	}
+	wh.Until, wh.UntilMax = hd.until, hd.until
+}
+
+func (d *differences) service(i int) {
+	m, name, want := d.m, fmt.Sprintf("s%d", i+1), &d.m.services[i]
+	s := d.e.svcBy[name]
+	if d.at(name+" is there", s != nil, m.c.Services[i].Present); s == nil || !m.c.Services[i].Present {
+		return
+	}
+	d.at(name+" in flight", s.inFlight, want.InFlight)
+	d.at(name+" requests", s.requests, want.Requests)
+	d.at(name+" failures", s.failures, want.Failures)
+	d.at(name+" verdicts", s.verdicts.list(), want.Verdicts)
+	var queue []string
+	for _, w := range s.queue {
+		queue = append(queue, w.r.ID)
+	}
+	d.at(name+" line", fmt.Sprint(queue), fmt.Sprint(want.Queue))
+	// A key that the service does not list was lent, and nobody has asked since.
+	pin := mPin{}
+	if s.pin != nil && (s.pin.until.IsZero() || m.now.Before(s.pin.until)) {
+		if k := keyNo(s.pin.key.Name); m.lists(i, k) {
+			pin = mPin{true, k, s.pin.until}
+		}
+	}
+	d.at(name+" pin", pin, want.Pin)
+	lends := 0
+	for _, l := range s.lends {
+		if m.now.Before(l.until) {
+			lends++
+		}
+	}
+	d.at(name+" lends", lends, len(want.Lends))
+	inUse := nobody
+	if s.inUse != nil && m.lists(i, keyNo(s.inUse.Name)) {
+		inUse = keyNo(s.inUse.Name)
+	}
+	if slices.Contains(want.Given, inUse) {
+		want.InUse = inUse
+	}
+	want.Given = nil
+	d.at(name+" key in use", inUse, want.InUse)
+}
+
+// undo compares what can be taken back: what an action changed is not seen
+// before that.
+func (d *differences) undo() {
+	var got, want []string
+	for _, a := range d.e.undo {
+		text := fmt.Sprintf("%s %s %s", a.Verb, a.Key, a.Service)
+		switch s := a.Undo.Service; {
+		case s == nil:
+		case a.Verb == VerbReset:
+			text += fmt.Sprintf(" %d %d", s.Requests, s.Failures)
+		case a.Verb == VerbRotate:
+			text += " from " + s.InUse
+		}
+		got = append(got, text)
+	}
+	for _, a := range d.m.undo {
+		key, svc, inUse := "", "", ""
+		if a.key != nobody {
+			key = keyName(a.key)
+		}
+		if a.service != nobody {
+			svc = fmt.Sprintf("s%d", a.service+1)
+		}
+		if a.svc.InUse != nobody {
+			inUse = keyName(a.svc.InUse)
+		}
+		text := fmt.Sprintf("%s %s %s", a.verb, key, svc)
+		switch {
+		case svc == "":
+		case a.verb == VerbReset:
+			text += fmt.Sprintf(" %d %d", a.svc.Requests, a.svc.Failures)
+		case a.verb == VerbRotate:
+			text += " from " + inUse
+		}
+		want = append(want, text)
+	}
+	d.at("what can be undone", strings.Join(got, ", "), strings.Join(want, ", "))
+}
+
+func (v Verdicts) list() [kinds]int64 {
+	return [kinds]int64{v.OK, v.RateLimited, v.QuotaExhausted, v.InvalidKey, v.PermissionDenied, v.ClientError, v.UpstreamFault}
+}
