@@ -74,7 +74,7 @@ func init() {
 		{keys: []string{"f"}, show: "f", name: "freeze", hint: "freeze", doc: "freeze the screen, or follow again", when: hasScene, run: plainly(freeze)},
 		{keys: []string{"+", "-"}, show: "+ -", name: "time", each: []string{"more time", "less time"}, doc: "how far back: 15m, 1h, 6h, 24h, all", when: hasScene, run: widen},
 		{keys: []string{"y"}, show: "y", name: "copy", doc: "copy the name to the clipboard; never a secret", when: canCopy, run: plainly(copyName)},
-		{keys: []string{"E"}, show: "E", name: "client", doc: "what to set in the service's client, here or in a container; and how to begin with a key or a .env", when: hasServices, run: plainly(showClient)},
+		{keys: []string{"E"}, show: "E", name: "client", doc: "what to set in the service's client, here or in a container; and how a new key, a service or a .env comes in", when: hasServices, run: plainly(showClient)},
 		{keys: []string{"o"}, show: "o", name: "open config", doc: "open the config in your editor", when: editable, run: plainly(edit)},
 		{keys: []string{"1", "2", "3", "4", "5"}, show: "1 2 3 4 5", name: "screens", each: screenNames(), doc: "services, keys, timeline, traffic, system", run: goTo},
 		{keys: []string{"j", "down", "k", "up"}, show: "j k ↓ ↑", name: "move", doc: "down, up", run: move},

@@ -71,6 +71,7 @@ func (st *state) clientParas(name string, docker bool) []para {
 	}
 	cli := "keywheel env " + name + pick(docker, " --docker", "")
 	return append(paras, fact("the same", say(plain, cli)),
-		fact("a key", say(plain, "keywheel init: paste one, it is tested, and a config is written")),
-		fact("a .env", say(plain, "keywheel import FILE... > keywheel.toml: secrets stay where they are")))
+		fact("a new key", say(plain, "X moves the service to one, x gives a key a new secret: typed unseen, tested first")),
+		fact("a service", say(plain, "o opens the config, which keywheel reads again and never writes")),
+		fact("a .env", say(plain, "keywheel import FILE... prints the lines for the config: secrets stay where they are")))
 }

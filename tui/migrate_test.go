@@ -83,7 +83,7 @@ func TestWhatToSetInAClient(t *testing.T) {
 	t.Parallel()
 	m, _ := monitor(t, 120, 36, healthy(), quiet(), inColour)
 	press(m, "E")
-	mustShow(t, m, "The client of "+m.service(), "export OPENAI_BASE_URL=http://127.0.0.1:5399/"+m.service()+"/v1", "keywheel env "+m.service(), "keywheel import", "keywheel init")
+	mustShow(t, m, "The client of "+m.service(), "export OPENAI_BASE_URL=http://127.0.0.1:5399/"+m.service()+"/v1", "keywheel env "+m.service(), "keywheel import", "a new key", "X moves")
 	press(m, "?")
 	mustShow(t, m, "host.docker.internal", "extra_hosts:", "env:KEYWHEEL_GITHUB_TOKEN")
 	press(m, "y")

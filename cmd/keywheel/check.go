@@ -27,7 +27,7 @@ advice, and of every setting which source won it. --live asks the providers too,
 Exit code 2: the config is wrong. 3: a key or a service needs a person.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.Load(config.Options{Path: f.config, Listen: f.listen})
+			cfg, err := config.Load(config.Options{Path: f.config, Listen: f.listen, ToLookAt: true})
 			if err != nil {
 				var wrong config.Errors
 				if errors.As(err, &wrong) {

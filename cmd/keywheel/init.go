@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,21 +51,20 @@ type initOptions struct {
 func initialize(ctx context.Context, f *flags, o initOptions) error {
 	path := f.config
 	if path == "" {
-		path = "keywheel.toml"
+		path = newFile
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s is there already: init writes only a new one (or say --config)", path)
 	}
 	lines := bufio.NewReader(o.in)
-	if o.provider == "" {
+	asks := o.provider == ""
+	if asks {
 		fmt.Fprintf(o.out, "Whose key is it? %s\nprovider [openai]: ", strings.Join(provider.Names(), " "))
 		line, err := lines.ReadString('\n')
 		if err != nil && line == "" {
 			return errors.New("nothing was said: try --provider, and the key on stdin")
 		}
-		if o.provider = strings.TrimSpace(line); o.provider == "" {
-			o.provider = "openai"
-		}
+		o.provider = cmp.Or(strings.TrimSpace(line), "openai")
 	}
 	p, ok := provider.Lookup(o.provider)
 	if !ok && secret.LooksSecret(o.provider) {
@@ -73,10 +73,12 @@ func initialize(ctx context.Context, f *flags, o initOptions) error {
 	if !ok {
 		return usageError{fmt.Errorf("there is no provider %q: %s", o.provider, strings.Join(provider.Names(), ", "))}
 	}
-	base := strings.TrimSuffix(o.baseURL, "/")
-	if base == "" {
-		base = p.BaseURL
+	if asks && o.baseURL == "" && p.BaseURL == "" {
+		fmt.Fprint(o.out, "where it lives, base URL: ")
+		line, _ := lines.ReadString('\n')
+		o.baseURL = strings.TrimSpace(line)
 	}
+	base := cmp.Or(strings.TrimSuffix(o.baseURL, "/"), p.BaseURL)
 	if base == "" {
 		return usageError{fmt.Errorf("%s has no usual place: say --base-url", p.Name)}
 	}
@@ -210,7 +212,7 @@ func importCommand() *cobra.Command {
 			if len(files) == 0 {
 				files = []string{".env"}
 			}
-			text, err := config.Import(files, func(file string) bool { return filepath.Clean(file) == ".env" })
+			text, err := config.Import(files, isReadAnyway)
 			if err == nil {
 				fmt.Print(text)
 			}

@@ -3,33 +3,28 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 
 	"keywheel/engine"
-	"keywheel/engine/control"
+	"keywheel/engine/config"
 	"keywheel/engine/node"
 )
 
-// look is what the running instance shows; where none runs, or --config names a
-// file, what the configuration says. from tells which.
+// look is what the running instance shows, the one on --config where that names
+// a file; where none runs, what the configuration says. from tells which.
 func (f *flags) look(ctx context.Context) (s engine.Snapshot, from string, err error) {
-	if f.config == "" {
-		client, err := f.client()
-		if err == nil {
-			s, err = client.Snapshot(ctx)
-		}
-		var none *control.NoInstanceError
-		var gone *control.UnreachableError
-		switch {
-		case err == nil:
-			return s, "the running keywheel on " + client.Socket(), nil
-		case f.socket != "" || !errors.As(err, &none) && !errors.As(err, &gone):
-			return s, "", err
-		}
+	client, err := f.client()
+	if err == nil {
+		s, err = client.Snapshot(ctx)
 	}
-	cfg, err := f.load()
+	switch {
+	case err == nil:
+		return s, "the running keywheel on " + client.Socket(), nil
+	case !f.nothingRuns(err):
+		return s, "", err
+	}
+	cfg, err := config.Load(config.Options{Path: f.config, Listen: f.listen, ToLookAt: true})
 	if err != nil {
 		return s, "", err
 	}

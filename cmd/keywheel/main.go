@@ -143,7 +143,7 @@ func (f *flags) client() (*control.Client, error) {
 	if path == "" {
 		var err error
 		path, err = control.Find(os.LookupEnv)
-		if named := os.Getenv("KEYWHEEL_SOCKET"); named == "" && f.config != "" {
+		if f.config != "" {
 			path, err = f.onConfig(path, err)
 		}
 		if err != nil {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/charmbracelet/x/term"
 
+	"keywheel/engine/config"
 	"keywheel/engine/node"
 	"keywheel/tui"
 )
@@ -17,10 +20,15 @@ import (
 // runMonitor runs proxy and monitor on the user's config.
 func runMonitor(ctx context.Context, f *flags) error {
 	cfg, err := f.load()
-	if err != nil {
-		return err
+	noTerminal := needTerminal("`keywheel serve`")
+	var none *config.NotFoundError
+	if errors.As(err, &none) && noTerminal == nil {
+		var ready bool
+		if ready, err = begin(ctx, f, none); ready {
+			cfg, err = f.load()
+		}
 	}
-	if err := needTerminal("`keywheel serve`"); err != nil {
+	if err = cmp.Or(err, noTerminal); err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings {

@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"keywheel/engine"
 	"keywheel/engine/config"
 	"keywheel/engine/control"
 	"keywheel/engine/node"
@@ -36,7 +38,7 @@ func serveCommand(f *flags) *cobra.Command {
 			return serve(c.Context(), f, slog.New(format.handler(os.Stderr, level)))
 		},
 	}
-	c.Flags().BoolVar(&debug, "debug", false, "log more")
+	c.Flags().BoolVar(&debug, "debug", false, "log each request too, with the keys that were chosen for it")
 	c.Flags().Var(&format, "log-format", "text or json, a line each on stderr")
 	return c
 }
@@ -86,6 +88,11 @@ func serve(ctx context.Context, f *flags, log *slog.Logger) error {
 	n, err := start(f, cfg, log, 0, "")
 	if err != nil {
 		return err
+	}
+	for _, k := range n.Snapshot().Keys {
+		if k.State != engine.Missing {
+			log.Info("key loaded", "key", named(k.Name, k.Fingerprint), "provider", k.Provider, "services", strings.Join(k.Services, ", "))
+		}
 	}
 	log.Info("listening", "addr", n.Addr(), "services", len(cfg.Engine.Services), "keys", len(cfg.Engine.Keys))
 	for ctx.Err() == nil {

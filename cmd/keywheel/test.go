@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"keywheel/engine"
-	"keywheel/engine/control"
 	"keywheel/engine/node"
 )
 
@@ -32,17 +30,14 @@ func testCommand(f *flags) *cobra.Command {
 }
 
 // test has the running instance test keys, so that it learns from it; where none
-// runs, or --config names a file, it is done here.
+// runs, it is done here.
 func (f *flags) test(ctx context.Context, names []string, tell func(engine.KeyTest)) error {
-	if f.config == "" {
-		client, err := f.client()
-		if err == nil {
-			return client.Test(ctx, names, "", tell)
-		}
-		var none *control.NoInstanceError
-		if f.socket != "" || !errors.As(err, &none) {
-			return err
-		}
+	client, err := f.client()
+	if err == nil {
+		err = client.Test(ctx, names, "", tell)
+	}
+	if err == nil || !f.nothingRuns(err) {
+		return err
 	}
 	cfg, err := f.load()
 	if err != nil {

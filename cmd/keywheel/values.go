@@ -10,7 +10,7 @@ import (
 
 // printValues shows every setting in force, and which source won it.
 func printValues(out io.Writer, values []config.Value) {
-	const name, text = 14, 44
+	const name, text = 16, 44
 	fmt.Fprint(out, "\nVALUES, and which source won each\n")
 	of := ""
 	for _, v := range values {

@@ -10,7 +10,7 @@ import (
 
 // Advice is what could be better and need not be: it never needs a person.
 type Advice struct {
-	// About is "strategy", "number", "scattered", "plans" or "accounts".
+	// About is "strategy", "number", "scattered", "plans", "accounts" or "tokens".
 	About string `json:"about"`
 	Text  string `json:"text"`
 }
@@ -42,7 +42,7 @@ func (l *look) advice() []Advice {
 	for _, about := range []struct {
 		name string
 		give func() []string
-	}{{"strategy", l.adviseStrategy}, {"number", l.adviseNumber}, {"scattered", l.adviseScattered}, {"plans", l.advisePlans}, {"accounts", l.adviseAccounts}} {
+	}{{"strategy", l.adviseStrategy}, {"number", l.adviseNumber}, {"scattered", l.adviseScattered}, {"plans", l.advisePlans}, {"accounts", l.adviseAccounts}, {"tokens", l.adviseTokens}} {
 		for _, text := range about.give() {
 			list = append(list, Advice{about.name, text})
 		}
@@ -236,6 +236,21 @@ func (l *look) adviseAccounts() (list []string) {
 		list = append(list, fmt.Sprintf("whose are they? %s: `account = \"...\"` in the config tells which keys share limits", some(unknown)))
 	}
 	return list
+}
+
+// adviseTokens tells who may use services that ask for no token. They listen on
+// this machine only, or the config would be wrong.
+func (l *look) adviseTokens() []string {
+	var open []string
+	for _, s := range l.cfg.Engine.Services {
+		if s.TokenRef == "" && !s.Planned {
+			open = append(open, s.Name)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("every user and program of this machine may use what asks for no token: %s. `token = \"env:...\"` in the config lets in only who shows it", some(open))}
 }
 
 // line is a place of a proposal in words.

@@ -33,6 +33,9 @@ type Options struct {
 	Commands *Commands
 	// Now is when keys are looked at for their expiry; zero is the clock.
 	Now time.Time
+	// ToLookAt is set where nothing is to run: that no key can be read is then a
+	// warning.
+	ToLookAt bool
 }
 
 // Config is all that one keywheel runs by.

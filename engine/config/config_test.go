@@ -20,6 +20,8 @@ type setup struct {
 	path  string
 	// listen is what the flag says.
 	listen string
+	// toLookAt is set where nothing is to run.
+	toLookAt bool
 }
 
 // load writes the files and loads what is there.
@@ -50,6 +52,7 @@ func (s setup) loadIn(t testing.TB, dir string) (*Config, error) {
 		LookupEnv: func(name string) (string, bool) { v, ok := s.env[name]; return v, ok },
 		Keyring:   func(service, user string) (string, error) { return "", errors.New("no keyring here") },
 		Now:       time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC),
+		ToLookAt:  s.toLookAt,
 	})
 }
 

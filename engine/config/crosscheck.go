@@ -59,8 +59,9 @@ func (l *loader) checkAnything() {
 // checkMissing starts with a key that is missing, and not when all are.
 func (l *loader) checkMissing() {
 	readable := slices.ContainsFunc(l.config.Engine.Keys, func(k engine.Key) bool { return k.Missing == "" })
+	none := !readable && len(l.missing) > 0
 	to := &l.warnings
-	if !readable && len(l.missing) > 0 {
+	if none && !l.ToLookAt {
 		to = &l.errors
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.missing)) {
@@ -68,10 +69,9 @@ func (l *loader) checkMissing() {
 		p.Of.Key = name
 		*to = append(*to, p)
 	}
-	if to == &l.warnings {
-		return
+	if none {
+		*to = append(*to, Problem{File: shown(l.config.Path, l.Dir), Text: "no key can be read, so nothing can be served"}.harmless())
 	}
-	l.error(Problem{File: shown(l.config.Path, l.Dir), Text: "no key can be read, so nothing can be served"})
 }
 
 // checkModels lets each model name lead to one service.

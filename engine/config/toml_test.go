@@ -410,6 +410,10 @@ func TestMissingKeys(t *testing.T) {
 	if c == nil || len(c.Engine.Keys) != 2 {
 		t.Error("what was understood is not there to be looked at")
 	}
+	s.toLookAt = true
+	if c = s.fine(t); !matches(strs(c.Warnings), want) {
+		t.Errorf("to look at, the warnings are %v", c.Warnings)
+	}
 }
 
 func TestAllProblemsAtOnce(t *testing.T) {

@@ -155,6 +155,9 @@ func Start(o Options) (_ *Node, err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	n.tasks.Go(func() { n.follow(ctx, known.LastSeq) })
+	if n.log.Enabled(ctx, slog.LevelDebug) {
+		n.tasks.Go(func() { n.tellRequests(ctx) })
+	}
 	if n.keeper != nil {
 		n.tasks.Go(func() { n.keeper.run(ctx) })
 	}
