@@ -425,8 +425,11 @@ func fine(p *Provider, a *Answer) bool {
 	default:
 		return !isStream(a)
 	}
-	if isStream(a) || a.Whole && generates(a) {
+	if isStream(a) {
 		return false
+	}
+	if a.Whole && generates(a) {
+		return errorFree(p, bytes.TrimSpace(body))
 	}
 	if says(body, errorMark) {
 		return false
