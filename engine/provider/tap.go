@@ -19,12 +19,17 @@ type Tap struct {
 	long   bool   // carry is the end of a line, not its beginning
 	tail   []byte // maxTail long once something passed
 	nTail  int
-	usage  Usage
-	last   []byte // the latest usage object, not read yet
-	seen   bool   // a usage object was read
+	used   counter
 	ended  bool
 	failed bool
 	fault  engine.Verdict
+}
+
+// counter reads usage objects as they are found.
+type counter struct {
+	usage Usage
+	last  []byte // the latest, not read yet
+	seen  bool   // one was read
 }
 
 const (
@@ -35,16 +40,41 @@ const (
 // Tap begins to read the body of the answer whose head is a.
 func (p *Provider) Tap(a Answer) *Tap {
 	t := &Tap{p: p, a: a, stream: isStream(&a)}
-	t.usage.Head(a.Header)
+	t.used.usage.Head(a.Header)
 	return t
 }
 
 // UsageOf is what an answer used whose body is there as a whole.
 func (p *Provider) UsageOf(a Answer) Usage {
-	t := Tap{p: p, a: a}
-	t.usage.Head(a.Header)
-	t.scan(a.Body, false)
-	return t.Usage()
+	var c counter
+	c.usage.Head(a.Header)
+	c.scan(a.Body)
+	return c.sum()
+}
+
+// scan finds the usage objects in a text, and reports whether there were any.
+func (c *counter) scan(b []byte) (any bool) {
+	for {
+		i := indexMark(b, usageMark)
+		if i < 0 {
+			return any
+		}
+		raw, n := usageObject(b[i:])
+		if raw != nil {
+			any = true
+			c.found(raw)
+		}
+		b = b[i+n:]
+	}
+}
+
+// sum is what was used in all.
+func (c *counter) sum() Usage {
+	if len(c.last) > 0 {
+		c.usage.merge(c.last)
+		c.last = c.last[:0]
+	}
+	return c.usage
 }
 
 // Write takes what passes. It never fails.
@@ -102,22 +132,8 @@ func (t *Tap) remember(b []byte) {
 
 // scan looks through whole lines, or a part of a long one.
 func (t *Tap) scan(b []byte, part bool) {
-	for rest := b; ; {
-		i := bytes.Index(rest, usageMark)
-		if i < 0 {
-			break
-		}
-		raw, n := usageObject(rest[i:])
-		if raw != nil {
-			t.found(raw)
-			if !t.ended && bytes.Contains(b, completedMark) {
-				t.ended = true
-			}
-		}
-		rest = rest[i+n:]
-	}
-	if part && t.stream && !t.ended && bytes.Contains(b, completedMark) {
-		t.ended = true
+	if t.used.scan(b) || part && t.stream {
+		t.ended = t.ended || bytes.Contains(b, completedMark)
 	}
 	if t.stream && !t.failed && !part && says(b, errorMark) {
 		t.errors(b)
@@ -128,17 +144,17 @@ var completedMark = []byte(`"response.completed"`)
 
 // found takes a usage object. The first is read at once, of the rest the last:
 // a stream may have one in every frame.
-func (t *Tap) found(raw []byte) {
-	if !t.seen {
-		t.seen = true
-		t.usage.merge(raw)
+func (c *counter) found(raw []byte) {
+	if !c.seen {
+		c.seen = true
+		c.usage.merge(raw)
 		return
 	}
-	if len(t.last) > 0 && !bytes.Contains(raw, tokenMark) {
+	if len(c.last) > 0 && !bytes.Contains(raw, tokenMark) {
 		// It is about the cost alone; the counts are in the one before.
-		t.usage.merge(t.last)
+		c.usage.merge(c.last)
 	}
-	t.last = append(t.last[:0], raw...)
+	c.last = append(c.last[:0], raw...)
 }
 
 var tokenMark = []byte("oken")
@@ -165,11 +181,7 @@ func (t *Tap) Usage() Usage {
 	if len(t.carry) > 0 {
 		t.scan(t.carry, t.long)
 	}
-	if len(t.last) > 0 {
-		t.usage.merge(t.last)
-		t.last = t.last[:0]
-	}
-	return t.usage
+	return t.used.sum()
 }
 
 // endMarks stand in the last frames of a stream that ended as it should, each

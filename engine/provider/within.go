@@ -27,7 +27,7 @@ func within(p *Provider, a *Answer) *signs {
 	case body[0] != '{' && body[0] != '[':
 		return nil
 	}
-	if end := body[len(body)-1]; (end == '}' || end == ']') && !hints(p, body) {
+	if errorFree(p, body) {
 		return nil
 	}
 	root := gjson.ParseBytes(body)
@@ -43,6 +43,16 @@ func within(p *Provider, a *Answer) *signs {
 	return nil
 }
 
+// errorFree reports whether a body is JSON as far as its ends tell, and tells no
+// error.
+func errorFree(p *Provider, body []byte) bool {
+	if len(body) == 0 || body[0] != '{' && body[0] != '[' {
+		return false
+	}
+	end := body[len(body)-1]
+	return (end == '}' || end == ']') && !hints(p, body)
+}
+
 // errorHints stand in every body that tells an error; flatHints in those of
 // providers whose errors have no object of their own.
 var (
@@ -53,7 +63,7 @@ var (
 // hints reports whether a body may tell an error: most do not, and need not be
 // parsed.
 func hints(p *Provider, body []byte) bool {
-	in := func(mark []byte) bool { return bytes.Contains(body, mark) }
+	in := func(mark []byte) bool { return indexMark(body, mark) >= 0 }
 	return slices.ContainsFunc(errorHints, in) || p.flatErrors && slices.ContainsFunc(flatHints, in)
 }
 

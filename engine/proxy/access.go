@@ -152,14 +152,16 @@ func hideToken(path string) string {
 }
 
 func hostName(hostport string) string {
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		hostport = h
+	if strings.IndexByte(hostport, ':') >= 0 {
+		if h, _, err := net.SplitHostPort(hostport); err == nil {
+			hostport = h
+		}
 	}
 	return strings.ToLower(strings.Trim(hostport, "[]"))
 }
 
 func loopback(name string) bool {
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+	if name == "localhost" || name == "127.0.0.1" || strings.HasSuffix(name, ".localhost") {
 		return true
 	}
 	ip := net.ParseIP(name)

@@ -22,14 +22,11 @@ const (
 var errRefusing = errors.New("it goes on refusing what is sent")
 
 // again is what net/http asks for the body of a repeat.
-func (b *body) again(begun time.Time) func() (io.ReadCloser, error) {
-	agains := 0
-	return func() (io.ReadCloser, error) {
-		if agains++; agains > mostAgains && time.Since(begun) > againTime {
-			return nil, errRefusing
-		}
-		return b.open(), nil
+func (b *body) again() (io.ReadCloser, error) {
+	if b.agains++; b.agains > mostAgains && time.Since(b.begun) > againTime {
+		return nil, errRefusing
 	}
+	return b.open(), nil
 }
 
 // bodyless bounds the repeats of a request without a body, for which net/http

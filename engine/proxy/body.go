@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -32,6 +33,9 @@ type body struct {
 	taken  int64 // of the budget
 	pooled *[]byte
 	users  atomic.Int32
+	// begun is when the attempt under way was, agains how often it was repeated.
+	begun  time.Time
+	agains int
 }
 
 // budget bounds what all kept bodies take together.

@@ -5,6 +5,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -99,6 +100,9 @@ type visit struct {
 	body    *body
 	top     top
 	pathTok string // a token that came in the path
+	// What pass makes of it, here so that all of a request is made at once.
+	request  engine.Request
+	outgoing outgoing
 }
 
 // ServeHTTP implements http.Handler.
@@ -158,9 +162,9 @@ func (p *Proxy) enter(v *visit) *refusal {
 		v.pathTok, path, _ = strings.Cut(rest, "/")
 		path = "/" + path
 	}
-	name, rest, _ := strings.Cut(path[1:], "/")
+	name, _, _ := strings.Cut(path[1:], "/")
 	if s := v.table.services[name]; s != nil {
-		v.service, v.path = s, "/"+rest
+		v.service, v.path = s, cmp.Or(path[1+len(name):], "/")
 	} else if ref := p.root(v, path); ref != nil || v.service == nil {
 		return ref
 	}
@@ -267,7 +271,8 @@ func (p *Proxy) pass(v *visit) {
 	v.rewrite()
 	hide := v.askUsage()
 	r, s := v.r, v.service
-	er := &engine.Request{ID: v.id, Service: s.Name, Method: r.Method, Path: s.shown(v.path), Model: v.top.model}
+	er, o := &v.request, &v.outgoing
+	*er = engine.Request{ID: v.id, Service: s.Name, Method: r.Method, Path: s.shown(v.path), Model: v.top.model}
 	er.Scope, er.Repeatable = provider.Describe(r.Method, v.path)
 	if s.need != "" {
 		er.Scope = provider.Label(er.Scope, s.need)
@@ -280,7 +285,7 @@ func (p *Proxy) pass(v *visit) {
 	}
 	er.InputTokens, er.MaxOutput = v.body.size/4, v.top.maxOutput
 	names(er, s.provider, v.query, v.top, v.body)
-	o := &outgoing{unkept: v.top.unkept, method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+2), extra: s.Headers, body: v.body,
+	*o = outgoing{unkept: v.top.unkept, method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+1), extra: s.Headers, body: v.body,
 		arrived: p.started.Add(v.at), added: s.added}
 	for name, values := range r.Header {
 		if !steers(name) {
@@ -391,6 +396,9 @@ var pointers = []string{"Location", "Link", "X-Goog-Upload-Url"}
 // client would go there with its own token.
 func (v *visit) redirectHere(res *http.Response) {
 	h, ups := res.Header, v.service.upstream
+	if !slices.ContainsFunc(pointers, func(name string) bool { return h[name] != nil }) {
+		return
+	}
 	if res.Request != nil { // a key that is lent to the service may live elsewhere
 		if up := res.Request.URL.Scheme + "://" + res.Request.URL.Host; !slices.Contains(ups, up) {
 			ups = append(slices.Clip(ups), up)

@@ -38,8 +38,10 @@ type answerBody struct {
 	failed  error
 	// broke is failed where that came before there was anything to let out.
 	broke error
-	price func(*provider.Usage)
-	learn *learner // reads what was made as it passes; nil where nothing was
+	// prices are what the model costs.
+	prices []provider.Prices
+	model  string
+	learn  *learner // reads what was made as it passes; nil where nothing was
 	// answer is whose body it is, redactor what its trailer passes.
 	answer   *http.Response
 	redactor *redactor
@@ -120,7 +122,7 @@ func (a *answerBody) Close() (err error) {
 			u, inStream, ended = a.tap.Usage(), a.tap.Err(), a.tap.Ended()
 		}
 		if u.Found {
-			a.price(&u)
+			u.Price(a.lease.Key().Kind, a.model, a.prices...)
 		}
 		if a.peek != nil {
 			a.held = nil

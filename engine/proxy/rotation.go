@@ -142,6 +142,7 @@ type outgoing struct {
 	end      context.CancelFunc
 	// trailer is filled when the client's body has been read.
 	trailer http.Header
+	url     url.URL // of the first attempt
 }
 
 // sender sends requests with the keys the engine chooses.
@@ -161,6 +162,7 @@ type target struct {
 	url      *url.URL
 	provider *provider.Provider
 	redactor *redactor
+	name     []string // the key's, as the value of a header
 }
 
 func (s *sender) target(k *engine.Key) (*target, error) {
@@ -183,7 +185,7 @@ func targetOf(k *engine.Key) (*target, error) {
 	if !ok {
 		p, _ = provider.Lookup("generic")
 	}
-	return &target{u, p, newRedactor(k)}, nil
+	return &target{u, p, newRedactor(k), []string{k.Name}}, nil
 }
 
 // TooLargeError says that a key was rejected and the request's body was too
@@ -287,7 +289,7 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		if a.form == stream || a.failed != io.EOF {
 			a.tap = t.provider.Tap(answer)
 		}
-		a.price = func(u *provider.Usage) { u.Price(key.Kind, r.Model, s.prices...) }
+		a.model, a.prices = r.Model, s.prices
 	}
 	if v.Kind == engine.OK && res.StatusCode >= 200 && res.StatusCode < 300 && !o.unkept {
 		a.learn = s.learn(r, t.provider, lease, res)
@@ -297,7 +299,7 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		a.err = io.EOF
 		res.Body = &upgraded{rw, a}
 	}
-	res.Header["X-Keywheel-Key"] = []string{key.Name}
+	res.Header["X-Keywheel-Key"] = t.name[:1:1]
 	res.Header["X-Keywheel-Attempts"] = attempts(r.Attempts())
 	res.Header["X-Keywheel-Request"] = []string{r.ID}
 	return res, false, nil
@@ -388,7 +390,11 @@ func lostWords(err error) string {
 
 // request builds the request for one key.
 func (o *outgoing) request(ctx context.Context, t *target, k *engine.Key) *http.Request {
-	u := *t.url
+	u := &o.url
+	if o.auth != "" { // the attempt before may still look at its own
+		u = new(url.URL)
+	}
+	*u = *t.url
 	u.RawPath = t.provider.Target(t.url.Path, o.path)
 	u.Path = u.RawPath
 	if strings.IndexByte(u.RawPath, '%') >= 0 {
@@ -414,7 +420,7 @@ func (o *outgoing) request(ctx context.Context, t *target, k *engine.Key) *http.
 		o.header = h
 	}
 	o.auth = t.provider.Authorize(h, k, o.place)
-	req := (&http.Request{Method: o.method, URL: &u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h,
+	req := (&http.Request{Method: o.method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h,
 		ContentLength: o.body.length, Trailer: o.trailer}).WithContext(ctx)
 	if req.Body = o.body.open(); req.Body == nil {
 		if u.Scheme == "https" {
@@ -428,7 +434,8 @@ func (o *outgoing) request(ctx context.Context, t *target, k *engine.Key) *http.
 	if o.body.repeatable() {
 		// net/http itself repeats a request whose connection broke before
 		// anything was sent.
-		req.GetBody = o.body.again(time.Now())
+		o.body.begun, o.body.agains = time.Now(), 0
+		req.GetBody = o.body.again
 	}
 	return req
 }
