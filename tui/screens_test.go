@@ -250,6 +250,11 @@ func TestFollowing(t *testing.T) {
 	if m.selectedRequest() != nil {
 		t.Error("a request is selected that nobody selected")
 	}
+	press(m, "w")
+	if got := m.view(); !strings.Contains(got, "Why this request") || !strings.Contains(got, "attempt 2") {
+		t.Errorf("w does not tell of the last request that was not plain, which stands beside the list:\n%s", got)
+	}
+	press(m, "esc")
 	press(m, "j", "j")
 	chosen := m.list().chosen
 	more(8)

@@ -20,7 +20,7 @@ func (st *state) whySelection(id paneID, name string) []para {
 		}
 	case paneTraffic:
 		for i := range st.requests {
-			if strconv.FormatUint(st.requests[i].Seq, 10) == name {
+			if requestName(&st.requests[i]) == name {
 				return st.whyRequest(&st.requests[i])
 			}
 		}
