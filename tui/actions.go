@@ -129,6 +129,9 @@ func canFilter(st *state) bool { return hasServices(st) && st.screen != screenSy
 
 // hasSelection reports whether something is selected that can be opened.
 func hasSelection(st *state) bool {
+	if st.focus == paneTraffic {
+		return st.scene != nil && st.toldRequest() != nil
+	}
 	return st.scene != nil && st.focus != paneSystem && !st.summed() && st.list().pick() != ""
 }
 
@@ -222,7 +225,7 @@ func why(m *Model) tea.Cmd {
 	case paneTimeline:
 		title = "Why"
 	case paneTraffic:
-		title = "Why this request"
+		title, name = "Why this request", requestName(m.toldRequest())
 	}
 	m.open(&dialog{title: title, body: func(st *state) []para { return st.whySelection(id, name) }})
 	return nil

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -134,11 +135,11 @@ func (st *state) downBanner(s *service, more int, helps [][2]string) para {
 		add(grey, " · "+words)
 	}
 	for i, h := range helps {
-		add(bold, pick(i == 0, "   ", "  ")+h[0])
-		add(grey, " "+h[1])
+		add(bold, pick(i == 0, "   ", "  ")+h[0]+"\u00a0") // a letter does not part from its word
+		add(grey, strings.ReplaceAll(h[1], " ", "\u00a0"))
 	}
 	if more > 0 {
-		add(red, fmt.Sprintf("   +%d more down", more))
+		add(red, fmt.Sprintf("   +%d\u00a0more\u00a0down", more))
 	}
 	return p
 }
@@ -165,6 +166,9 @@ func (st *state) helps(s *service) [][2]string {
 	}
 	if s.states[engine.Disabled] > 0 {
 		out = append(out, [2]string{"e", "enable"})
+	}
+	if st.replaces && s.FirstBack == nil && s.states[engine.Revoked]+s.states[engine.Expired] > 0 {
+		out = append(out, [2]string{"x", "replace"})
 	}
 	if s.states[engine.Cooling]+s.states[engine.Failing]+s.states[engine.Exhausted]+s.states[engine.Revoked] > 0 {
 		out = append(out, [2]string{"R", "lift holds"})
@@ -199,18 +203,27 @@ func (st *state) invitation() (para, bool) {
 	return para{}, false
 }
 
-// firstCurl is a line to paste that works, "" where none would.
+// firstCurl is a line to paste that works, "" where none would. A service that
+// asks for no token comes first; the token itself is in nobody's screen.
 func (st *state) firstCurl() string {
+	var first *service
 	for _, name := range st.byNeed {
-		s := st.scene.byName[name]
-		if s == nil || s.Planned || s.Usable == 0 {
-			continue
+		if s := st.scene.byName[name]; s != nil && !s.Planned && s.Usable > 0 && (first == nil || first.TokenRef != "" && s.TokenRef == "") {
+			first = s
 		}
-		path := "/v1/models"
-		if s.Provider == "github" {
-			path = "/rate_limit"
-		}
-		return "curl http://" + st.scene.snap.Proxy.Listen + "/" + s.Name + path
 	}
-	return ""
+	if first == nil {
+		return ""
+	}
+	command := "curl "
+	if first.TokenRef != "" {
+		name, inEnv := strings.CutPrefix(first.TokenRef, "env:")
+		command += `-H "Authorization: Bearer ` + pick(inEnv, "$"+name, "TOKEN") + `" `
+	}
+	px := &st.scene.snap.Proxy
+	host, port, _ := net.SplitHostPort(px.Listen)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return command + pick(px.TLS, "https://", "http://") + net.JoinHostPort(host, port) + "/" + first.Name + pick(first.Kind == "github", "/rate_limit", "/v1/models")
 }

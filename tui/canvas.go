@@ -155,6 +155,9 @@ func (c *canvas) put(x, y, room int, k ink, text string) int {
 		if at+w > limit {
 			break
 		}
+		if g == "\u00a0" { // it has kept two words together
+			g = " "
+		}
 		if c.ascii {
 			for i := range w {
 				c.set(x+at+i, y, asciiFor(g), 1, k)

@@ -56,13 +56,8 @@ func (st *state) detail() []para {
 	case screenTimeline:
 		return st.whyEvent(st.selectedEvent())
 	case screenTraffic:
-		if r := st.selectedRequest(); r != nil {
+		if r := st.toldRequest(); r != nil {
 			return st.whyRequest(r)
-		}
-		for _, r := range st.traffic {
-			if !plainRequest(r) {
-				return st.whyRequest(r)
-			}
 		}
 		return []para{line(say(grey, "Each of these requests was served by the first key it was sent with.")), line(),
 			line(say(bold, "j"), say(grey, " selects a request; "), say(bold, "f"), say(grey, " stops the list."))}

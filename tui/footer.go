@@ -14,12 +14,9 @@ func (st *state) drawFooter(c *canvas, b box) {
 	}
 	for i := range actions {
 		a := &actions[i]
-		if a.hint == "" || !a.applies(st) {
-			continue
-		}
 		key := a.hintKey()
 		n := cells(key) + 1 + cells(a.hint)
-		if n > p.room() {
+		if a.hint == "" || n > p.room() || !a.applies(st) {
 			continue
 		}
 		x := p.x

@@ -206,8 +206,14 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, tea.Batch(tick(), m.look())
 	case happenedMsg:
 		m.awaiting, m.now = false, time.Time(msg)
-		if m.fetching || m.now.Sub(m.lookedAt) < breath {
-			return m, nil // the next look brings it
+		switch early := breath - m.now.Sub(m.lookedAt); {
+		case m.fetching:
+			return m, nil // the look under way brings it, or who waits after it
+		case m.lively.Pulse() == m.pulse:
+			return m, m.await() // a look has brought it
+		case early > 0 && early <= breath:
+			m.awaiting = true
+			return m, tea.Tick(early, func(t time.Time) tea.Msg { return happenedMsg(t) })
 		}
 		return m, m.look()
 	case fetchedMsg:

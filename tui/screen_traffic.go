@@ -62,7 +62,7 @@ func drawTrafficScreen(st *state, c *canvas, l *layout) {
 		return
 	}
 	t := table[*engine.RequestRecord]{cols: st.requestColumns(), rows: st.traffic,
-		id: func(r *engine.RequestRecord) string { return strconv.FormatUint(r.Seq, 10) }, selected: ids.chosen, sorted: ids.column,
+		id: requestName, selected: ids.chosen, sorted: ids.column,
 		offset: ids.offset, pane: paneTraffic, foot: !l.small}
 	t.draw(c, box{in.x, in.y, max(in.w-1, 0), in.h})
 	st.drawDetail(c, l)
@@ -86,7 +86,7 @@ func (st *state) drawRecent(c *canvas, l *layout) {
 	}
 	in := frame{title: "Not served at once", note: "4 all requests"}.draw(c, l.recent)
 	t := table[*engine.RequestRecord]{cols: st.requestColumns(), rows: st.notPlain(recentMost),
-		id: func(r *engine.RequestRecord) string { return strconv.FormatUint(r.Seq, 10) }, pane: paneTraffic}
+		id: requestName, pane: paneTraffic}
 	t.draw(c, box{in.x, in.y, max(in.w-1, 0), in.h})
 }
 
@@ -156,7 +156,7 @@ func (st *state) requestColumns() []column[*engine.RequestRecord] {
 	}
 	return []column[*record]{
 		{least: 2, cell: func(p *pen, r *record) {
-			if l := &st.lists[paneTraffic]; st.focus == paneTraffic && l.chosen != "" && strconv.FormatUint(r.Seq, 10) == l.chosen {
+			if l := &st.lists[paneTraffic]; st.focus == paneTraffic && l.chosen != "" && requestName(r) == l.chosen {
 				p.put(blue|bold, "▸ ")
 			}
 		}},
@@ -166,10 +166,10 @@ func (st *state) requestColumns() []column[*engine.RequestRecord] {
 			k := outcomeLook(r)
 			p.put(k.ink, k.glyph)
 		}},
-		{head: "SERVICE", least: min(long, 9), best: long, gap: 1, drop: 2, cell: func(p *pen, r *record) {
+		{head: "SERVICE", least: min(long, 13), best: long, gap: 1, drop: 2, cell: func(p *pen, r *record) {
 			p.put(pick(r.Service == "", grey, plain), cmp.Or(r.Service, r.From))
 		}, by: func(r *record) (float64, string) { return 0, r.Service }},
-		{head: "KEY", least: 10, best: 18, gap: 2, drop: 3, cell: func(p *pen, r *record) {
+		{head: "KEY", least: 12, best: 18, gap: 2, drop: 3, cell: func(p *pen, r *record) {
 			if r.Key == "" {
 				p.put(grey, pick(r.Outcome == engine.OutcomeTurnedAway, "at the door", "none"))
 				return

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -250,6 +251,11 @@ func TestFollowing(t *testing.T) {
 	if m.selectedRequest() != nil {
 		t.Error("a request is selected that nobody selected")
 	}
+	press(m, "w")
+	if got := m.view(); !strings.Contains(got, "Why this request") || !strings.Contains(got, "attempt 2") {
+		t.Errorf("w does not tell of the last request that was not plain, which stands beside the list:\n%s", got)
+	}
+	press(m, "esc")
 	press(m, "j", "j")
 	chosen := m.list().chosen
 	more(8)
@@ -402,4 +408,69 @@ func TestNothingChangesNothingIsWritten(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestFirstCurl(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		change func(*engine.Snapshot)
+		want   string
+	}{
+		{"plain", func(*engine.Snapshot) {}, "curl http://127.0.0.1:5399/chat/v1/models"},
+		{"every address", func(s *engine.Snapshot) { s.Proxy.Listen = "0.0.0.0:5399" }, "curl http://127.0.0.1:5399/chat/v1/models"},
+		{"over TLS", func(s *engine.Snapshot) { s.Proxy.TLS = true }, "curl https://127.0.0.1:5399/chat/v1/models"},
+		{"not planned ones", func(s *engine.Snapshot) { s.Services[0].Planned = true }, "curl http://127.0.0.1:5399/git/rate_limit"},
+		{"without a token first", func(s *engine.Snapshot) { s.Services[0].TokenRef = "env:CHAT_TOKEN" }, "curl http://127.0.0.1:5399/git/rate_limit"},
+		{"with a token", func(s *engine.Snapshot) {
+			s.Services[0].TokenRef, s.Services[1].TokenRef = "env:CHAT_TOKEN", "file:token"
+		}, `curl -H "Authorization: Bearer $CHAT_TOKEN" http://127.0.0.1:5399/chat/v1/models`},
+		{"no key", func(s *engine.Snapshot) { s.Services[0].Usable, s.Services[1].Usable = 0, 0 }, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			snap := engine.Snapshot{At: noon, Proxy: engine.ProxyStatus{Listen: "127.0.0.1:5399"}, Services: []engine.ServiceStatus{
+				{Name: "chat", Kind: "openai", Usable: 1}, {Name: "git", Kind: "github", Provider: "gh", Usable: 1}}}
+			tc.change(&snap)
+			st := newState()
+			st.scene, st.byNeed = newScene(snap, nil), []string{"chat", "git"}
+			if got := st.firstCurl(); got != tc.want {
+				t.Errorf("%s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestWhatHelpsAServiceThatIsDown(t *testing.T) {
+	t.Parallel()
+	m, _ := monitor(t, 80, 24, trouble(), incidents(), noColour)
+	s := m.scene.byName["mistral"]
+	m.lists[paneServices].chosen = s.Name
+	for _, tc := range []struct {
+		state engine.State
+		back  *time.Time
+		want  string
+	}{
+		{engine.Revoked, nil, "[[x replace] [R lift holds] [w why]]"},
+		{engine.Revoked, after(time.Minute), "[[R lift holds] [w why]]"},
+		{engine.Cooling, after(time.Minute), "[[R lift holds] [w why]]"},
+		{engine.Disabled, nil, "[[e enable] [w why]]"},
+	} {
+		s.states = [engine.Active + 1]int{}
+		s.states[tc.state], s.FirstBack, m.replaces = 1, tc.back, true
+		if got := fmt.Sprint(m.helps(s)); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.state, got, tc.want)
+		}
+	}
+	for _, l := range flow([]para{m.downBanner(s, 1, m.helps(s))}, 34) { // no letter parts from its word
+		if text := strings.TrimRight(plainText(l), " "); strings.HasSuffix(text, " e") || strings.HasSuffix(text, "  w") {
+			t.Errorf("a line ends in a letter: %q", text)
+		}
+	}
+}
+
+func plainText(spans []span) (text string) {
+	for _, s := range spans {
+		text += s.s
+	}
+	return text
 }

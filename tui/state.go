@@ -135,6 +135,18 @@ func (st *state) selectedRequest() *engine.RequestRecord {
 	return nil
 }
 
+// toldRequest is the request that is told in full: the selected one, or while
+// none is the last that was not plain.
+func (st *state) toldRequest() *engine.RequestRecord {
+	if r := st.selectedRequest(); r != nil {
+		return r
+	}
+	if i := slices.IndexFunc(st.traffic, func(r *engine.RequestRecord) bool { return !plainRequest(r) }); i >= 0 {
+		return st.traffic[i]
+	}
+	return nil
+}
+
 // subjectKey is the key that an action on a key means: the selected one, the
 // one that an event or a request is about, or from the list of services the
 // one in use, where one is.
@@ -293,7 +305,7 @@ func (st *state) arrangeTraffic() {
 	sortRows(l, st.requestColumns(), st.traffic)
 	ids := make([]string, len(st.traffic))
 	for i, r := range st.traffic {
-		ids[i] = strconv.FormatUint(r.Seq, 10)
+		ids[i] = requestName(r)
 	}
 	l.set(ids)
 	if l.follow {
@@ -354,6 +366,8 @@ func (st *state) showPane(id paneID) {
 }
 
 func eventName(ev *engine.Event) string { return strconv.FormatUint(ev.Seq, 10) }
+
+func requestName(r *engine.RequestRecord) string { return strconv.FormatUint(r.Seq, 10) }
 
 // windows are the spans of time that + and - go through; 0 is an hour on the
 // chart and everything in the lists.

@@ -20,7 +20,7 @@ func (st *state) whySelection(id paneID, name string) []para {
 		}
 	case paneTraffic:
 		for i := range st.requests {
-			if strconv.FormatUint(st.requests[i].Seq, 10) == name {
+			if requestName(&st.requests[i]) == name {
 				return st.whyRequest(&st.requests[i])
 			}
 		}
@@ -102,24 +102,26 @@ func (st *state) serviceStory(s *service) []para {
 // outage says of a service that one more failure would bring it down: one key
 // is left, or all that serve are of one account.
 func (s *service) outage() (para, bool) {
-	var usable []*engine.KeyStatus
+	var first *engine.KeyStatus // of those that can serve
+	n, together := 0, true
 	for _, k := range s.keys {
-		if k.Usable() {
-			usable = append(usable, k)
+		if !k.Usable() {
+			continue
 		}
+		if n++; n == 1 {
+			first = k
+		}
+		together = together && k.Account != "" && k.Account == first.Account && k.Provider == first.Provider
 	}
 	switch {
-	case s.Planned || len(usable) == 0:
+	case s.Planned || n == 0:
 		return para{}, false
-	case len(usable) == 1:
-		return line(say(amber, "▲ One key from an outage: "), say(plain, "only "+usable[0].Name+" can serve now"+pick(len(s.keys) == 1, "; it has no other", "")+".")), true
+	case n == 1:
+		return line(say(amber, "▲ One key from an outage: "), say(plain, "only "+first.Name+" can serve now"+pick(len(s.keys) == 1, "; it has no other", "")+".")), true
+	case !together:
+		return para{}, false
 	}
-	for _, k := range usable {
-		if k.Account == "" || k.Account != usable[0].Account || k.Provider != usable[0].Provider {
-			return para{}, false
-		}
-	}
-	return line(say(amber, "▲ One account from an outage: "), say(plain, "the "+plural(len(usable), "key")+" that can serve are all of account "+usable[0].Account+".")), true
+	return line(say(amber, "▲ One account from an outage: "), say(plain, "the "+plural(n, "key")+" that can serve are all of account "+first.Account+".")), true
 }
 
 // secretFrom says where the secret of a key is read from.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -55,7 +56,13 @@ func (st *state) toTest() (names []string) {
 	return names
 }
 
-func canTest(st *state) bool { return st.tests && len(st.toTest()) > 0 }
+// canTest is asked for every frame: it looks for one key and not for all.
+func canTest(st *state) bool {
+	if !st.tests || st.scene == nil || st.focus != paneServices {
+		return st.tests && len(st.targetKeys()) > 0
+	}
+	return slices.ContainsFunc(st.targetServices(), func(s *service) bool { return len(s.keys) > 0 })
+}
 
 // testKeys asks about keys. It changes nothing and costs nothing, so nobody is
 // asked first: of one key a toast tells, of several a page.

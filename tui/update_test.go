@@ -481,3 +481,41 @@ func TestNeedsASCII(t *testing.T) {
 		}
 	}
 }
+
+// pulsing is a source that says when there is something new.
+type pulsing struct {
+	Source
+	pulse uint64
+}
+
+func (p *pulsing) Pulse() uint64 { return p.pulse }
+
+func (p *pulsing) Wait(ctx context.Context, _ uint64) ([]engine.Event, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestAnEventIsLookedAtSoon(t *testing.T) {
+	t.Parallel()
+	m, src := monitor(t, 80, 24, trouble(), incidents(), noColour)
+	p := &pulsing{Source: src}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	m.ctx, m.src, m.lively = ctx, p, p
+	m.lookedAt, m.fetching, m.pulse = m.now, false, 0
+	soon := happenedMsg(m.now.Add(breath - time.Millisecond))
+	if _, cmd := m.Update(soon); m.fetching || m.now != time.Time(soon) {
+		t.Errorf("looked again %v after a look that brought all there is, and then %v", breath, cmd)
+	}
+	p.pulse = 1
+	_, cmd := m.Update(soon)
+	if m.fetching || cmd == nil {
+		t.Fatal("an event right after a look is not looked at when the breath is over")
+	}
+	if _, ok := cmd().(happenedMsg); !ok {
+		t.Fatal("something else comes when the breath is over")
+	}
+	if _, cmd = m.Update(happenedMsg(m.lookedAt.Add(breath))); !m.fetching || cmd == nil {
+		t.Error("an event is not looked at")
+	}
+}

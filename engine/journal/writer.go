@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -167,10 +168,14 @@ func (j *Journal) moved() error {
 	if err == nil && os.SameFile(info, j.file) {
 		return nil
 	}
-	if err == nil {
-		err = errors.New("another file is in its place")
+	why := ""
+	switch {
+	case err == nil:
+		why = ": another file is in its place"
+	case !errors.Is(err, fs.ErrNotExist):
+		why = ": " + err.Error()
 	}
-	return fmt.Errorf("journal %s was moved or deleted while it was in use; put it back, or start keywheel again: %w", j.path, err)
+	return fmt.Errorf("journal %s was moved or deleted while it was in use; put it back, or start keywheel again%s", j.path, why)
 }
 
 // writer is the connection that writes, and its statements.
