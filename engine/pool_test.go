@@ -235,6 +235,9 @@ func TestAPoolDeliversWhatItHas(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("known by %s, windows %v, tokens %v, accounts %d, load %v", firstOf(c.known, "nothing"), c.window, c.tokens, c.accounts, c.load), func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && c.tokens && c.known == "" {
+				t.Skip("takes long with the race detector, and has no way of its own: the run without -short does it")
+			}
 			synctest.Test(t, func(t *testing.T) {
 				p := c.pool
 				p.rates, p.seed = unequal, 3

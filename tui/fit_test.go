@@ -22,7 +22,10 @@ func TestAnyFrameFits(t *testing.T) {
 	keys = append(keys, " ", "tab", "shift+tab", "pgdown", "pgup", "ctrl+d", "ctrl+u", "up", "down", "left", "right", "ctrl+r", "2", "3", "4", "5", "enter", "j", "j", "j")
 	looks := []map[string]string{inColour, noColour, inASCII}
 	buttons := []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonLeft, tea.MouseButtonWheelDown, tea.MouseButtonWheelUp}
-	const seeds, steps = 8, 1250 // 10,000 together
+	seeds, steps := 8, 1250 // 10,000 together
+	if testing.Short() {
+		seeds = 2 // with the race detector each step takes ten times as long
+	}
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
