@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +27,10 @@ func runMonitor(ctx context.Context, f *flags) error {
 			cfg, err = f.load()
 		}
 	}
-	if err = cmp.Or(err, noTerminal); err != nil {
+	if err == nil {
+		err = noTerminal
+	}
+	if err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings {
