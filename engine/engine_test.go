@@ -120,3 +120,20 @@ func do(t testing.TB, e *Engine, a Action) Result {
 	}
 	return r
 }
+
+func TestKeyInUseCanServe(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []Verb{VerbDisable, VerbDrain, VerbFail} {
+		e := testEngine(t, 2, RoundRobin)
+		last := serve(t, e)
+		if got := e.Snapshot().Services[0].KeyInUse; got != last {
+			t.Errorf("%s is in use, want %s, which served last", got, last)
+		}
+		if _, err := e.Do(Action{Verb: verb, Key: last, By: "you"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.Snapshot().Services[0].KeyInUse; got == last || got == "" {
+			t.Errorf("%q is in use after %s of %s, want the one that can serve", got, verb, last)
+		}
+	}
+}

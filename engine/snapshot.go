@@ -109,8 +109,8 @@ type ServiceStatus struct {
 	Strategy string `json:"strategy"`
 	// Models are routed to it by name.
 	Models []string `json:"models"`
-	// KeyInUse is the key that served last, or that would serve next; "" when
-	// no key is usable.
+	// KeyInUse is the key that served last and still can, or that would serve
+	// next; "" when no key is usable.
 	KeyInUse string `json:"key_in_use"`
 	Pinned   string `json:"pinned"`
 	// Moved says that an operator gave it another key than the config; nil if

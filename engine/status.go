@@ -58,7 +58,7 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 		LastRotation: e.told(s.last, now), DownSince: timePtr(s.downSince), Refused: s.refused, Limits: limits(s.books, "service", now),
 		PerMin: s.rate.PerSecond(now) * 60, Series: s.series.list(buckets, now), Failed: s.failed.list(buckets, now), BucketS: bucketLength.Seconds()}
 	st.Accounts, st.Can = s.accountCount(), s.can(now)
-	held, incident := 0, false
+	held, incident, inUse := 0, false, ""
 	first := int64(never)
 	s.all(func(m *member) {
 		st.Provider, st.Kind, st.Dialect = m.key.Provider, m.key.Kind, m.key.dialect()
@@ -69,6 +69,9 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 		if at > now.UnixNano() {
 			held++
 			first = min(first, at)
+		}
+		if m.key == s.inUse && at <= now.UnixNano() && !m.key.draining {
+			inUse = m.key.Name
 		}
 		incident = incident || e.inIncident(m.key.cred)
 	})
@@ -97,8 +100,8 @@ func (e *Engine) serviceStatus(s *service, now time.Time) ServiceStatus {
 	if s.usable > 0 {
 		if s.pin != nil {
 			st.KeyInUse = s.pin.key.Name
-		} else if s.inUse != nil && s.strategy != strategies[Failover] {
-			st.KeyInUse = s.inUse.Name
+		} else if inUse != "" && s.strategy != strategies[Failover] {
+			st.KeyInUse = inUse
 		} else if k := s.upcoming(e.query(&Request{svc: s, Repeatable: true}, now)); k != nil {
 			st.KeyInUse = k.Name
 		}

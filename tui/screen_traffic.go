@@ -233,6 +233,9 @@ func (st *state) whyRequest(r *engine.RequestRecord) []para {
 	if r.Outcome == engine.OutcomeServed && len(r.Attempts) > 1 {
 		outcome = append(outcome, span{grey, ": the client saw no error"})
 	}
+	if r.Outcome == engine.OutcomeFailed && r.Why == "" {
+		outcome = append(outcome, span{grey, ": the client saw the failure"})
+	}
 	add("outcome", outcome...)
 	took := []span{{plain, millis(float64(r.TookMS))}, {grey, " in all"}}
 	if r.HeadMS > 0 {
