@@ -20,7 +20,7 @@ type oracleRun struct {
 }
 
 // replayRun runs kept operations again; trace is what happened.
-func replayRun(t *testing.T, run *oracleRun) (err error, trace []string) {
+func replayRun(t *testing.T, run *oracleRun) (trace []string, err error) {
 	err = inBubble(t, run.Seed, func(o *oracle) error {
 		defer func() { trace = o.trace }()
 		for ops := run.Ops; len(ops) > 0; {
@@ -35,7 +35,7 @@ func replayRun(t *testing.T, run *oracleRun) (err error, trace []string) {
 		}
 		return o.finish()
 	})
-	return err, trace
+	return trace, err
 }
 
 // shrink leaves out operations as long as what is left still fails. What
@@ -43,7 +43,7 @@ func replayRun(t *testing.T, run *oracleRun) (err error, trace []string) {
 func shrink(t *testing.T, run *oracleRun) *oracleRun {
 	fails := func(ops []oracleOp) (why string) {
 		for range 3 {
-			if err, _ := replayRun(t, &oracleRun{Seed: run.Seed, Ops: ops}); err != nil {
+			if _, err := replayRun(t, &oracleRun{Seed: run.Seed, Ops: ops}); err != nil {
 				return err.Error()
 			}
 		}
@@ -78,12 +78,12 @@ func shrink(t *testing.T, run *oracleRun) *oracleRun {
 
 func report(t *testing.T, run *oracleRun) {
 	small := shrink(t, run)
-	err, trace := replayRun(t, small)
+	trace, err := replayRun(t, small)
 	for range 20 {
 		if err != nil {
 			break
 		}
-		err, trace = replayRun(t, small)
+		trace, err = replayRun(t, small)
 	}
 	if small.Why = fmt.Sprint(err); err == nil {
 		small.Why, trace = "once, and not again: "+run.Why, run.trace

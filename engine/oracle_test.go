@@ -74,7 +74,7 @@ func TestOracleKept(t *testing.T) {
 		if err := json.Unmarshal(data, &run); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		if err, trace := replayRun(t, &run); err != nil {
+		if trace, err := replayRun(t, &run); err != nil {
 			t.Errorf("%s: %v\n%s", file, err, strings.Join(trace, "\n"))
 		}
 	}
