@@ -71,6 +71,9 @@ func (d *differences) key(k int) {
 	}
 	st, _ := ek.state(m.now)
 	d.at(name+" state", st, m.state(k))
+	if h := ek.disabled; h != nil && !h.over(m.now) && m.keys[k].Disabled && !h.until.Equal(m.keys[k].DisabledUntil) {
+		d.at(name+" disabled until", h.until, m.keys[k].DisabledUntil)
+	}
 	d.at(name+" draining", ek.draining, m.keys[k].Draining)
 	c, cr := ek.cred, &m.creds[m.cred(k)]
 	d.holder(name, &c.holder, &cr.mHolder)
