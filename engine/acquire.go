@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -67,6 +68,9 @@ func (e *Engine) Acquire(ctx context.Context, r *Request) (*Lease, error) {
 		e.dispatch(now) // who waits already comes first
 	}
 	if l := e.try(r, now); l != nil {
+		if slices.ContainsFunc(e.lines, func(s *service) bool { return s.FallbackAfter > 0 }) {
+			e.dispatch(now) // what it took may leave others to their fallback keys
+		}
 		return l, nil
 	}
 	return e.wait(ctx, r, now)

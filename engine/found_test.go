@@ -285,6 +285,22 @@ func TestACutBeforeTheAnswerTakesNoOtherSuccessAway(t *testing.T) {
 	}
 }
 
+func TestAnIncidentTakesStrikesBackWhereAHoldIsOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := testEngine(t, 3, Failover)
+		answered(t, e, unavailable, ok)
+		answered(t, e, cooling(500*time.Millisecond), ok)
+		time.Sleep(400 * time.Millisecond)
+		serve(t, e) // it looks around
+		time.Sleep(200 * time.Millisecond)
+		answered(t, e, unavailable, unavailable) // k2 and k3
+		if n := e.keyBy["k1"].cred.all.struck; n > 0 {
+			t.Errorf("%d strikes are left", n)
+		}
+	})
+}
+
 func TestAModelThatIsUsedUpIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

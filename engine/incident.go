@@ -80,7 +80,7 @@ func (e *Engine) upstreamFault(l *Lease, v Verdict, now time.Time) {
 		if k.Provider != provider {
 			continue
 		}
-		if s := &k.cred.all; s.hold == nil {
+		if s := &k.cred.all; s.hold == nil || s.hold.over(now) {
 			s.forget()
 			k.cred.changed = true
 		}

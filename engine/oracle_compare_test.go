@@ -50,6 +50,7 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 	for i := range clients { // of which secret, where a reload gave the key another
 		if r := &m.clients[i]; (r.Phase == leased || r.Phase == judged) && r.Tried[r.Attempts-1].Cred < mSecrets {
 			d.at(fmt.Sprintf("client %d has the secret it had", i), clients[i].l.cred.fingerprint == m.w.Prints[r.Tried[r.Attempts-1].Cred], true)
+			d.present(i, clients[i].l, r)
 		}
 	}
 	d.at("requests", e.requests, m.requests)
@@ -63,6 +64,24 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 	return nil
 }
 
+// present compares whether an answer to the client would be to the present
+// generation of each slot.
+func (d *differences) present(no int, l *Lease, r *mRequest) {
+	a := &r.Tried[r.Attempts-1]
+	for i, h := range d.m.holders(a.Cred) {
+		for j, p := range [...]int{0, r.Model, r.Scope} {
+			if h == nil || j > 0 && p == 0 {
+				continue
+			}
+			s := l.holders[i].slot(mParts[p])
+			if s != nil && s.hold.over(d.m.now) {
+				continue // nobody has looked since
+			}
+			d.at(fmt.Sprintf("client %d is of the present for %q", no, mParts[p]), genOf(s) == l.gens[i][j], h.Slots[p].Gen == a.Gens[i][j])
+		}
+	}
+}
+
 func (d *differences) key(k int) {
 	m, name := d.m, keyName(k)
 	ek := d.e.keyBy[name]
@@ -71,6 +90,9 @@ func (d *differences) key(k int) {
 	}
 	st, _ := ek.state(m.now)
 	d.at(name+" state", st, m.state(k))
+	if h := ek.disabled; h != nil && !h.over(m.now) && m.keys[k].Disabled && !h.until.Equal(m.keys[k].DisabledUntil) {
+		d.at(name+" disabled until", h.until, m.keys[k].DisabledUntil)
+	}
 	d.at(name+" draining", ek.draining, m.keys[k].Draining)
 	c, cr := ek.cred, &m.creds[m.cred(k)]
 	d.holder(name, &c.holder, &cr.mHolder)

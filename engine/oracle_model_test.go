@@ -318,9 +318,16 @@ func (m *model) next() (at time.Time) {
 			r := &m.clients[no]
 			soonest(r.Deadline)
 			soonest(r.Began.Add(m.c.Services[i].FallbackAfter))
-			if lo, hi, none := m.soon(r); !none {
-				soonest(lo)
-				soonest(hi)
+			own := outlook{}
+			m.room(&own, m.c.Services[i].Limit, &s.Used)
+			soonest(own.lo)
+			soonest(own.hi)
+			for _, tier := range m.tiers(i) {
+				for _, k := range tier {
+					o := m.can(r, k)
+					soonest(o.lo)
+					soonest(o.hi)
+				}
 			}
 		}
 	}

@@ -266,7 +266,7 @@ func (m *model) dispatch(outs *[mClients]outcome) error {
 				r, out := &m.clients[no], outs[no]
 				keys, sure := m.choices(r)
 				switch {
-				case out.sort == gotKey && slices.Contains(keys, out.key) && (m.answers(no) || sure):
+				case out.sort == gotKey && slices.Contains(keys, out.key) && m.answers(no):
 					m.leave(no)
 					m.take(no, out.key)
 					given[i] = append(given[i], out.key)

@@ -131,11 +131,13 @@ func (o *oracle) choose(rng *rand.Rand) (ops []oracleOp) {
 	if rng.IntN(5) == 0 {
 		short := []time.Duration{10 * time.Millisecond, 200 * time.Millisecond, 700 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 12 * time.Second}
 		long := []time.Duration{time.Minute, 5 * time.Minute, 16 * time.Minute, 61 * time.Minute, 7 * time.Hour}
+		// What happens at one moment, give or take how late, is not told apart: so
+		// moments are the same or further apart.
 		d := short[rng.IntN(len(short))]
 		if rng.IntN(12) == 0 {
 			d = long[rng.IntN(len(long))]
 		}
-		return []oracleOp{{Batch: o.batch, Do: "pass", For: d + time.Duration(rng.IntN(1000))*time.Microsecond}}
+		return []oracleOp{{Batch: o.batch, Do: "pass", For: d + time.Duration(rng.IntN(5))*2*late}}
 	}
 	used := map[int]bool{}
 	for range 1 + rng.IntN(4) {
