@@ -27,9 +27,8 @@ import (
 // table and written to testdata/oracle, where it is run again ever after.
 var oracleSeed = flag.Uint64("oracle.seed", 0, "run the oracle with this seed alone")
 
-// The seeds that every run begins with: together they notice what was broken on
-// purpose in each of the rules of DESIGN section 4. A longer run goes on with
-// random ones.
+// The seeds that every run begins with: they notice most of what is broken on
+// purpose in the rules of DESIGN section 4. A longer run goes on with random ones.
 var oracleSeeds = []uint64{1, 2, 3, 4, 6625540075326956054, 7110790351117467096, 932896993577986850, 713160345926602632, 4377594868261245001}
 
 // oracleSteps is how many operations one world lives through.
