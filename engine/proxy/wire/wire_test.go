@@ -293,8 +293,9 @@ func TestAStaleConnectionCostsNoRequest(t *testing.T) {
 		var calls atomic.Int32
 		hungUp := make(chan struct{})
 		url := scripted(t, true, func(c net.Conn, br *bufio.Reader) {
+			n := calls.Add(1) // before the client has its answer
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright")
-			if calls.Add(1) == 1 {
+			if n == 1 {
 				hungUp <- struct{}{}
 				_, _ = io.WriteString(c, last)
 				_ = c.Close()
