@@ -215,8 +215,8 @@ func (s *soak) do(ctx context.Context, method, path, kind, body string, leaveAft
 func (s *soak) calm(t *testing.T) {
 	t.Helper()
 	for range 600 {
-		was := s.served.Load()
-		s.crowd(t.Context(), 16, func() bool { return s.served.Load() >= was+500 || s.sent.Load()%2000 == 0 })
+		served, sent := s.served.Load(), s.sent.Load()
+		s.crowd(t.Context(), 16, func() bool { return s.served.Load() >= served+500 || s.sent.Load() >= sent+2000 })
 		snap := s.snapshot(t)
 		usable := 0
 		for _, k := range snap.Keys {
