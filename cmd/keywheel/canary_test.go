@@ -203,12 +203,14 @@ func (x *aviary) serve() *exec.Cmd {
 		x.t.Fatal(err)
 	}
 	x.t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
 	for range 3000 {
 		if s, err := x.client.Snapshot(x.t.Context()); err == nil {
 			x.base = "http://" + s.Proxy.Listen
 			return c
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-tick.C
 	}
 	x.t.Fatalf("it does not start: %s", x.log.b.String())
 	return nil
@@ -412,12 +414,14 @@ func (x *aviary) brokenFiles() {
 		if i > 0 {
 			continue
 		}
+		tick := time.NewTicker(10 * time.Millisecond)
 		for range 2000 { // it notices by itself
 			if s, err := x.client.Snapshot(x.t.Context()); err == nil && s.Config != nil && len(s.Config.Problems) > 0 {
 				break
 			}
-			time.Sleep(10 * time.Millisecond)
+			<-tick.C
 		}
+		tick.Stop()
 		x.run("", "status", "--socket", x.socket)
 	}
 	x.file("keywheel.toml", string(fine), 0o600)
