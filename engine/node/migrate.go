@@ -151,7 +151,7 @@ func (n *Node) obtain(ctx context.Context, m engine.Migration, s secret.Secret, 
 	if err != nil {
 		return false, err
 	}
-	if err := n.apply(next); err != nil {
+	if err := n.apply(next, nil); err != nil {
 		_, _ = next.Remove(m.Key)
 		return false, err
 	}
@@ -180,7 +180,7 @@ func (n *Node) unadd(key string, step func(string, ...any)) {
 	defer n.reloading.Unlock()
 	next, err := n.inForce().Remove(key)
 	if err == nil {
-		err = n.apply(next)
+		err = n.apply(next, nil)
 	}
 	if err != nil {
 		step("%s could not be taken out again: %v", key, err)

@@ -52,15 +52,12 @@ func (n *Node) Reload(commands bool) error {
 	before := stampsOf(n.stamps.files())
 	cfg, err := n.load(commands)
 	if err == nil {
-		err = n.apply(cfg)
+		err = n.apply(cfg, before.next(cfg, false))
 	}
-	if err == nil {
-		for _, w := range cfg.Warnings {
-			n.log.Warn(w.String())
-		}
+	if err != nil {
+		n.stamps = before.next(cfg, true)
+		n.noteProblems(err)
 	}
-	n.stamps = before.next(cfg, err != nil)
-	n.noteLoad(cfg, err)
 	select {
 	case n.refiled <- struct{}{}:
 	default:
@@ -68,8 +65,10 @@ func (n *Node) Reload(commands bool) error {
 	return err
 }
 
-// apply goes over to a configuration. reloading is held.
-func (n *Node) apply(cfg *config.Config) error {
+// apply goes over to a configuration. read are the stamps of the files that it
+// was just read from; nil where it is the one in force with a key changed.
+// reloading is held.
+func (n *Node) apply(cfg *config.Config, read stamps) error {
 	force := n.inForce()
 	if err := stillGuarded(force, cfg); err != nil {
 		return err
@@ -79,19 +78,36 @@ func (n *Node) apply(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := n.engine.Reload(e, patience); err != nil {
+	next := *cfg // but for what a running listener cannot change
+	next.Listen, next.TLSCert, next.TLSKey = force.Listen, force.TLSCert, force.TLSKey
+	n.mu.Lock() // who comes to look for an event of the reload finds it done
+	was := n.status.Restart
+	if err = n.engine.Reload(e, patience); err == nil {
+		use()
+		n.config = &next
+	}
+	if err == nil && read != nil {
+		n.stamps = read
+		n.status = engine.ConfigStatus{Files: read.files(), LoadedAt: cfg.LoadedAt, Problems: []engine.ConfigProblem{}, Restart: needRestart(force, cfg)}
+		n.about.loaded(cfg)
+	}
+	restart := n.status.Restart
+	n.mu.Unlock()
+	if err != nil {
 		return err
 	}
-	use()
 	n.money.own(e.Keys)
 	if !reflect.DeepEqual(cfg.Alerts, force.Alerts) {
 		n.watchAlerts(cfg.Alerts)
 	}
-	next := *cfg // but for what a running listener cannot change
-	next.Listen, next.TLSCert, next.TLSKey = force.Listen, force.TLSCert, force.TLSKey
-	n.mu.Lock()
-	n.config = &next
-	n.mu.Unlock()
+	if read != nil {
+		for _, w := range cfg.Warnings {
+			n.log.Warn(w.String())
+		}
+	}
+	if len(restart) > 0 && !slices.Equal(was, restart) {
+		n.engine.Note(engine.Event{Kind: engine.EventReload, State: engine.Active, Text: strings.Join(restart, ", ") + ": takes effect with a restart"})
+	}
 	return nil
 }
 
@@ -117,29 +133,17 @@ func (n *Node) inForce() *config.Config {
 	return n.config
 }
 
-// noteLoad notes how a load went, for the snapshot and the timeline.
-func (n *Node) noteLoad(cfg *config.Config, err error) {
+// noteProblems notes why a configuration was not taken, for the snapshot and
+// the timeline. reloading is held.
+func (n *Node) noteProblems(err error) {
+	problems := problemsOf(err)
 	n.mu.Lock()
-	st := n.status
-	was := st
-	st.Files, st.Problems = n.stamps.files(), []engine.ConfigProblem{}
-	if err == nil {
-		st.LoadedAt, st.Restart = cfg.LoadedAt, needRestart(n.config, cfg)
-	} else {
-		st.Problems = problemsOf(err)
-	}
-	n.status = st
+	was := n.status.Problems
+	n.status.Files, n.status.Problems = n.stamps.files(), problems
+	n.about.notLoaded(firstOf(problems))
 	n.mu.Unlock()
-	if err == nil {
-		n.about.loaded(cfg)
-	} else {
-		n.about.notLoaded(firstOf(st.Problems))
-	}
-	switch {
-	case err != nil && !slices.Equal(was.Problems, st.Problems):
-		n.engine.Note(engine.Event{Kind: engine.EventReloadFailed, State: engine.Failing, Text: "not reloaded, all goes on as before: " + firstOf(st.Problems)})
-	case err == nil && len(st.Restart) > 0 && !slices.Equal(was.Restart, st.Restart):
-		n.engine.Note(engine.Event{Kind: engine.EventReload, State: engine.Active, Text: strings.Join(st.Restart, ", ") + ": takes effect with a restart"})
+	if !slices.Equal(was, problems) {
+		n.engine.Note(engine.Event{Kind: engine.EventReloadFailed, State: engine.Failing, Text: "not reloaded, all goes on as before: " + firstOf(problems)})
 	}
 }
 

@@ -171,7 +171,12 @@ func (h *home) await(what string, done func(engine.Snapshot) bool) engine.Snapsh
 		if s := h.Snapshot(); done(s) {
 			return s
 		}
-		list, err := h.Wait(ctx, after)
+		wait, stop := context.WithTimeout(ctx, 250*time.Millisecond) // not all that changes has an event
+		list, err := h.Wait(wait, after)
+		stop()
+		if wait.Err() != nil && ctx.Err() == nil {
+			continue
+		}
 		if err != nil {
 			h.t.Fatalf("%s: never; %s", what, h.texts())
 		}

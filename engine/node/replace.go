@@ -133,7 +133,7 @@ func (n *Node) switchTo(k *engine.Key, step func(string, ...any)) error {
 	} else {
 		step("kept in %s, in the place of %s", where, k.Ref)
 	}
-	if err := n.apply(next); err != nil {
+	if err := n.apply(next, nil); err != nil {
 		return fmt.Errorf("kept in %s, but not in force: %w", where, err)
 	}
 	return nil

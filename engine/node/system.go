@@ -53,6 +53,8 @@ func (a *about) notLoaded(why string) {
 
 // System tells of the process: what it was set up with and what it takes.
 func (n *Node) System() engine.SystemStatus {
+	n.mu.Lock() // not between a reload's event and what it changed
+	defer n.mu.Unlock()
 	a := n.about
 	a.mu.Lock()
 	defer a.mu.Unlock()
