@@ -335,8 +335,9 @@ func (j *Journal) Close() error {
 
 // shut ends everything, after the last batch.
 func (j *Journal) shut() {
-	j.refuse(ErrClosed)
 	j.mu.Lock()
+	j.standing.answer(ErrClosed)
+	j.queue.standing.answer(ErrClosed)
 	if left := j.entries(); left > 0 {
 		j.closeErr = fmt.Errorf("journal %s: %d entries were not written: %w", j.path, left, j.err)
 	}

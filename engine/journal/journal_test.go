@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"keywheel/engine"
@@ -230,6 +231,54 @@ func settle(t testing.TB, j *Journal) {
 		if err := j.Bind(t.Context()); err != nil { // wakes the writer
 			t.Fatal(err)
 		}
+	}
+}
+
+// Whatever comes is on disk 250 ms later, in the time of the writer: that of a
+// busy disk is not counted.
+func TestABatchFollowsSoon(t *testing.T) {
+	t.Parallel()
+	p := path(t)
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t, p, Options{})
+		for n := range uint64(300) {
+			j.Record(rotation(n+1, time.Now()))
+			j.Count(time.Now(), Who{Key: "team-a"}, Usage{Requests: 1})
+			time.Sleep(time.Duration(n%30) * time.Millisecond)
+			if st := j.Status(); st.BehindS > 0.25 {
+				t.Fatalf("after %d events: %+v", n+1, st)
+			}
+		}
+		time.Sleep(250 * time.Millisecond)
+		synctest.Wait()
+		if st := j.Status(); st.Queued > 0 || st.BehindS > 0 || st.Error != "" {
+			t.Errorf("in the end: %+v", st)
+		}
+		shut(t, j)
+	})
+}
+
+// Who comes while an attempt fails is not told of its failure: the disk may be
+// well again.
+func TestWhoComesLaterIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	j := &Journal{}
+	waiter := func(s *standing) <-chan error {
+		c := make(chan error, 1)
+		s.waiters = append(s.waiters, c)
+		return c
+	}
+	written, queued := waiter(&j.standing), waiter(&j.queue.standing)
+	later := waiter(&j.queue.standing) // while it was tried
+	full := errors.New("the disk is full")
+	j.refuse(full, 1)
+	for _, c := range []<-chan error{written, queued} {
+		if err := <-c; err != full {
+			t.Errorf("got %v", err)
+		}
+	}
+	if len(later) > 0 || len(j.queue.standing.waiters) != 1 {
+		t.Errorf("who came later was told too: %d still wait", len(j.queue.standing.waiters))
 	}
 }
 

@@ -110,14 +110,14 @@ func (j *Journal) flushStanding(ctx context.Context) error {
 	if err == nil && j.standing.entries() == 0 {
 		j.standing = j.queue.takeStanding()
 	}
-	s := &j.standing
+	s, behind := &j.standing, len(j.queue.standing.waiters)
 	j.mu.Unlock()
 	if err == nil {
 		err = explain(j.path, j.w.stand(ctx, s))
 	}
 	if err != nil {
 		j.told(err) // before anybody hears of it and looks
-		j.refuse(err)
+		j.refuse(err, behind)
 		return err
 	}
 	s.answer(nil)
@@ -127,12 +127,18 @@ func (j *Journal) flushStanding(ctx context.Context) error {
 	return nil
 }
 
-// refuse tells everybody who waits why it cannot be.
-func (j *Journal) refuse(err error) {
+// refuse tells those who wait for what is being written, and so many of those in
+// the queue, why it cannot be. Whoever came while it was tried is not among
+// them: the disk may be well again, and another attempt follows for them.
+func (j *Journal) refuse(err error, behind int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.standing.answer(err)
-	j.queue.standing.answer(err)
+	q := &j.queue.standing
+	since := q.waiters[behind:]
+	q.waiters = q.waiters[:behind]
+	q.answer(err)
+	q.waiters = since
 }
 
 func (j *Journal) flushHappened(ctx context.Context) error {
