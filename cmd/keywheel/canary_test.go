@@ -205,7 +205,7 @@ func (x *aviary) serve() *exec.Cmd {
 	x.t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for range 3000 {
+	for range 12_000 { // two minutes
 		if s, err := x.client.Snapshot(x.t.Context()); err == nil {
 			x.base = "http://" + s.Proxy.Listen
 			return c
@@ -273,7 +273,7 @@ func (x *aviary) atTheDoor() {
 
 // run runs a verb and looks at what it says.
 func (x *aviary) run(stdin string, args ...string) string {
-	ctx, cancel := context.WithTimeout(x.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(x.t.Context(), 5*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, "keywheel", args...)
 	c.Env, c.Dir, c.Stdin = x.env, filepath.Join(x.dir, "init"), strings.NewReader(stdin)
@@ -349,7 +349,7 @@ func (x *aviary) screens() {
 				x.t.Fatal(err)
 			}
 		}
-		if !s.shows(step.shows, 20*time.Second) {
+		if !s.shows(step.shows, 2*time.Minute) {
 			x.t.Errorf("after %.1q the screen did not show %s", step.keys, step.shows)
 		}
 		s.mu.Lock()
@@ -415,7 +415,7 @@ func (x *aviary) brokenFiles() {
 			continue
 		}
 		tick := time.NewTicker(10 * time.Millisecond)
-		for range 2000 { // it notices by itself
+		for range 12_000 { // it notices by itself
 			if s, err := x.client.Snapshot(x.t.Context()); err == nil && s.Config != nil && len(s.Config.Problems) > 0 {
 				break
 			}

@@ -263,7 +263,7 @@ func (s *running) watch(r io.Reader) {
 func (s *running) until(b testing.TB, pattern string) time.Time {
 	b.Helper()
 	want := regexp.MustCompile(pattern)
-	late := time.After(20 * time.Second)
+	late := time.After(2 * time.Minute)
 	for {
 		s.mu.Lock()
 		text, changed := s.term.String(), s.changed

@@ -2,11 +2,14 @@ package main
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -38,14 +41,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("XDG_RUNTIME_DIR", dir)
 			e.Setenv("HOME", dir)
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else every verb takes a second
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			_, port, _ := net.SplitHostPort(l.Addr().String())
+			port, err := quietPort()
 			e.Setenv("PORT", port)
-			return nil
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// await waits until a running instance answers, or as many as it is
@@ -53,7 +51,7 @@ func TestScripts(t *testing.T) {
 			"await": func(ts *testscript.TestScript, _ bool, args []string) {
 				tick := time.NewTicker(25 * time.Millisecond)
 				defer tick.Stop()
-				for range 400 {
+				for range patience {
 					found, _ := filepath.Glob(filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), "keywheel", "*.sock"))
 					if len(args) > 0 {
 						if args[0] == fmt.Sprint(len(found)) {
@@ -66,19 +64,19 @@ func TestScripts(t *testing.T) {
 					}
 					<-tick.C
 				}
-				ts.Fatalf("no instance within 10 s")
+				ts.Fatalf("no instance within two minutes")
 			},
 			// awaitevent waits until the running instance tells of something.
 			"awaitevent": func(ts *testscript.TestScript, _ bool, args []string) {
 				tick := time.NewTicker(25 * time.Millisecond)
 				defer tick.Stop()
-				for range 400 {
+				for range patience {
 					if _ = ts.Exec("keywheel", "events"); strings.Contains(ts.ReadFile("stdout"), args[0]) {
 						return
 					}
 					<-tick.C
 				}
-				ts.Fatalf("no such event within 10 s: %s", args[0])
+				ts.Fatalf("no such event within two minutes: %s", args[0])
 			},
 			// pretend starts a simulated provider of a kind that takes some secrets,
 			// and puts its address into a variable.
@@ -105,13 +103,13 @@ func TestScripts(t *testing.T) {
 			"healthy": func(ts *testscript.TestScript, _ bool, _ []string) {
 				tick := time.NewTicker(25 * time.Millisecond)
 				defer tick.Stop()
-				for range 400 {
+				for range patience {
 					if ts.Exec("keywheel", "status", "--health") == nil {
 						return
 					}
 					<-tick.C
 				}
-				ts.Fatalf("it was not healthy within 10 s")
+				ts.Fatalf("it was not healthy within two minutes")
 			},
 			// today puts the day into a file, for DATE.
 			"today": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -153,6 +151,27 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// patience is how often a script looks, every 25 ms, for what must come.
+const patience = 2 * 60 * 40
+
+// ports counts those that were given out.
+var ports atomic.Int32
+
+// quietPort is a port that a script may listen on again and again. It is below
+// those that systems give out by themselves: nobody takes it meanwhile.
+func quietPort() (string, error) {
+	const lowest, most = 20_000, 10_000
+	ports.CompareAndSwap(0, 1+rand.Int32N(most)) // other runs have others
+	for range most {
+		port := fmt.Sprint(lowest + ports.Add(1)%most)
+		l, err := net.Listen("tcp", "0.0.0.0:"+port)
+		if err == nil {
+			return port, l.Close()
+		}
+	}
+	return "", errors.New("every port is in use")
 }
 
 // week makes a journal in which service ui was used once on each of seven days,

@@ -30,7 +30,7 @@ func (n *notes) await(t testing.TB, text string) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for range 10_000 {
+	for range 120_000 { // two minutes
 		n.mu.Lock()
 		found := strings.Contains(n.b.String(), text)
 		n.mu.Unlock()

@@ -208,7 +208,7 @@ func TestSignals(t *testing.T) {
 func (r *real) load(rng *rand.Rand, end syscall.Signal) map[string]int {
 	way := &http.Transport{MaxIdleConnsPerHost: 16}
 	defer way.CloseIdleConnections()
-	client := &http.Client{Transport: way, Timeout: time.Minute}
+	client := &http.Client{Transport: way, Timeout: 5 * time.Minute}
 	var mu sync.Mutex
 	var clients sync.WaitGroup
 	views := map[string]int{}
@@ -274,19 +274,26 @@ func (r *real) upstreamCalls() (n int) {
 	return n
 }
 
+// begins is a way that tells when an answer has begun.
+type begins struct{ begun chan<- struct{} }
+
+func (b begins) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := http.DefaultTransport.RoundTrip(req)
+	close(b.begun)
+	return res, err
+}
+
 // A second signal does not wait for what runs.
 func TestASecondSignalEndsItAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newReal(t, 1)
 	r.start("")
-	views := make(chan string, 1)
+	begun, views := make(chan struct{}), make(chan string, 1)
 	go func() {
-		_, view := r.ask(http.DefaultClient, "stream-held")
+		_, view := r.ask(&http.Client{Transport: begins{begun}}, "stream-held")
 		views <- view
 	}()
-	for r.times("stream-held-1") == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-begun
 	for _, text := range []string{"draining", ""} {
 		if err := r.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -320,7 +327,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		clients.Go(func() {
 			way := &http.Transport{} // its connection stays open until it leaves
 			defer way.CloseIdleConnections()
-			_, view := r.ask(&http.Client{Transport: way, Timeout: time.Minute}, "chat")
+			_, view := r.ask(&http.Client{Transport: way, Timeout: 5 * time.Minute}, "chat")
 			views <- view
 			answered <- struct{}{}
 			<-leave
