@@ -60,8 +60,9 @@ func JournalPath(cfg *config.Config, env control.LookupEnv, port string) (string
 type keeper struct {
 	engine  *engine.Engine
 	journal *journal.Journal
-	// patience is how long an answer waits for its bindings.
-	patience time.Duration
+	// patience is how long an answer waits for its bindings, deedPatience how
+	// long an operator's action waits for the disk.
+	patience, deedPatience time.Duration
 
 	// mu makes what is taken of the engine first come to the journal first: no
 	// older document follows a newer one.
@@ -91,7 +92,7 @@ func (n *Node) openJournal(where func(port string) (string, error)) (past, error
 	if err != nil {
 		return past{}, err
 	}
-	n.keeper = &keeper{journal: j, patience: boundTime}
+	n.keeper = &keeper{journal: j, patience: boundTime, deedPatience: actionTime}
 	return recall(context.Background(), j.Reader, n.log)
 }
 
@@ -115,7 +116,7 @@ func (k *keeper) do(a engine.Action) (engine.Result, error) {
 	_, pending := k.journal.Act(actionOf(d), documents(m)...)
 	k.journal.Record(m.Events...)
 	k.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), actionTime)
+	ctx, cancel := context.WithTimeout(context.Background(), k.deedPatience)
 	defer cancel()
 	if err := pending.Wait(ctx); err != nil {
 		r.Unsaved = err.Error()

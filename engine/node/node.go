@@ -105,6 +105,9 @@ func Start(o Options) (_ *Node, err error) {
 	defer func() {
 		if err != nil {
 			_ = l.Close()
+			if n.stop != nil {
+				n.stop()
+			}
 			n.closeControl()
 			_ = n.closeJournal()
 		}
@@ -135,6 +138,8 @@ func Start(o Options) (_ *Node, err error) {
 	}
 	n.proxy = p
 	n.money = newMoney(ec.Keys, p.Balance, e.Snapshot, e.Funded)
+	ctx, stop := context.WithCancel(context.Background())
+	n.ctx, n.stop = ctx, stop // who comes in by the socket finds them
 	if o.Socket != nil {
 		cl, err := listenControl(o.Socket, n.addr)
 		if err != nil {
@@ -152,8 +157,6 @@ func Start(o Options) (_ *Node, err error) {
 		}
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	n.stop = stop
 	n.tasks.Go(func() { n.follow(ctx, known.LastSeq) })
 	if n.log.Enabled(ctx, slog.LevelDebug) {
 		n.tasks.Go(func() { n.tellRequests(ctx) })
@@ -162,7 +165,6 @@ func Start(o Options) (_ *Node, err error) {
 		n.tasks.Go(func() { n.keeper.run(ctx) })
 	}
 	n.tasks.Go(func() { n.money.run(ctx) })
-	n.ctx = ctx
 	n.watchAlerts(cfg.Alerts)
 	if n.load != nil {
 		n.tasks.Go(func() { n.watch(ctx) })
