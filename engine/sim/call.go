@@ -79,7 +79,7 @@ func (c *call) admit() refusal {
 	u := c.u
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.note(c.r)
+	u.note(c.r, c.route != nil && c.route.free)
 	c.id = fmt.Sprintf("%016x%016x", u.ids.Uint64(), u.ids.Uint64())
 	c.status = u.outage
 	c.key, c.given = u.find(c.r)

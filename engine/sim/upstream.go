@@ -280,8 +280,9 @@ func (u *Upstream) Unknown() map[int]int64 {
 	return maps.Clone(u.unknown)
 }
 
-// LastHeaders is the header of the last request, for tests that ask what a
-// proxy lets through. The upstream's own secrets stand in it as "key NAME".
+// LastHeaders is the header of the last request that cost something, for tests
+// that ask what a proxy lets through: what is free, a proxy asks by itself too,
+// whenever it likes. The upstream's own secrets stand in it as "key NAME".
 func (u *Upstream) LastHeaders() http.Header {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -305,10 +306,13 @@ var credentials = []place{
 	{name: "key", query: true}, {name: "api_key", query: true}, {name: "access_token", query: true},
 }
 
-// note records a request's headers and the credentials in it. The caller holds
-// the lock.
-func (u *Upstream) note(r *http.Request) {
-	u.headers = r.Header.Clone()
+// note records a request's headers, unless it is free, and the credentials in
+// it. The caller holds the lock.
+func (u *Upstream) note(r *http.Request, free bool) {
+	seen := r.Header.Clone()
+	if !free {
+		u.headers = seen
+	}
 	for _, p := range credentials {
 		text := p.read(r)
 		if text == "" {
@@ -321,7 +325,7 @@ func (u *Upstream) note(r *http.Request) {
 		case k == nil:
 			u.foreign[p.name]++
 		case !p.query:
-			u.headers.Set(p.name, p.prefix+"key "+k.Name)
+			seen.Set(p.name, p.prefix+"key "+k.Name)
 		}
 	}
 }
