@@ -88,7 +88,7 @@ func (x *intruders) raw(text string) string {
 		x.t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 	_, _ = io.WriteString(c, text)
 	answer, _ := io.ReadAll(c)
 	return string(answer)

@@ -44,6 +44,7 @@ func (h *house) start() {
 		h.t.Fatal(err)
 	}
 	h.Node = n
+	h.keeper.deedPatience = time.Minute // this machine's disk may be busy
 }
 
 func (h *house) restart() {

@@ -209,11 +209,11 @@ func TestLibreChatWithoutKeys(t *testing.T) {
 		}
 	}
 	chat := `{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hello"}]}`
-	disable(20)
+	disable(300)
 	if _, attempts, err := c.post("/chat/completions", chat, "u", "c"); err != nil || attempts != 2 || fmt.Sprint(told) == "[]" {
 		t.Errorf("%v after %d attempts, told to come back after %v", err, attempts, told)
 	}
-	disable(20)
+	disable(300)
 	// It gives up on models after five seconds: it is told at once.
 	if _, err := c.models("u"); !errors.Is(err, errLibreChat) {
 		t.Errorf("models: %v", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -80,7 +81,10 @@ func TestStopFinishesWhatRuns(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- n.Stop(context.Background()) }()
 	waitFor(t, func() bool {
-		_, err := http.Get("http://" + n.Addr() + "/svc/v1/models")
+		c, err := net.Dial("tcp", n.Addr())
+		if err == nil {
+			_ = c.Close()
+		}
 		return err != nil // new ones are refused
 	})
 	close(release)
@@ -92,16 +96,23 @@ func TestStopFinishesWhatRuns(t *testing.T) {
 	}
 }
 
+// waitFor waits until something holds that another goroutine brings about.
 func waitFor(t testing.TB, done func() bool) {
+	t.Helper()
+	await(t, done, func() string { return "it never happened" })
+}
+
+// await is waitFor that says how it is if that never comes.
+func await(t testing.TB, done func() bool, is func() string) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	end := time.NewTimer(30 * time.Second)
+	end := time.NewTimer(2 * time.Minute)
 	defer end.Stop()
 	for !done() {
 		select {
 		case <-end.C:
-			t.Fatal("it never happened")
+			t.Fatal(is())
 		case <-tick.C:
 		}
 	}
