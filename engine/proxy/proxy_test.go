@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -254,8 +255,8 @@ func TestNoKeyIsAnsweredFromState(t *testing.T) {
 		if h := res.Header; h.Get("X-Keywheel-Key") != wantKey || h.Get("X-Keywheel-Attempts") != wantAttempts || h.Get("X-Keywheel-Request") == "" {
 			t.Errorf("%d: %v", i, h)
 		}
-		if ra := res.Header.Get("Retry-After"); ra != "20" && ra != "19" && ra != "21" {
-			t.Errorf("Retry-After %q", ra)
+		if ra, _ := strconv.Atoi(res.Header.Get("Retry-After")); ra > 21 || ra < 11 { // on a slow machine some has passed
+			t.Errorf("Retry-After %q", res.Header.Get("Retry-After"))
 		}
 		if got := gjson.Get(text, "error.keys.#.key").String(); got != `["k1","k2"]` {
 			t.Errorf("keys listed: %s", got)
@@ -324,7 +325,7 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	end := time.NewTimer(30 * time.Second)
+	end := time.NewTimer(2 * time.Minute)
 	defer end.Stop()
 	for !done() {
 		select {
@@ -423,9 +424,7 @@ func TestBodiesOfAnySize(t *testing.T) {
 			if c.status == 429 && gjson.GetBytes(text, "error.code").Str != "keywheel_send_again" {
 				t.Errorf("%s", text)
 			}
-			if left := r.proxy.budget.left.Load(); left != 1<<30 {
-				t.Errorf("the budget for bodies is short by %d", 1<<30-left)
-			}
+			waitFor(t, func() bool { return r.proxy.budget.left.Load() == 1<<30 }) // of bodies
 		})
 	}
 }
@@ -770,12 +769,12 @@ func TestWhileOneKeyIsUsableClientsSeeNoError(t *testing.T) {
 
 func TestSilenceIsCalledThat(t *testing.T) {
 	t.Parallel()
-	short := func(_ *engine.Config, o *Options) {
-		o.Timeouts = Timeouts{Header: 200 * time.Millisecond, Idle: 200 * time.Millisecond}
+	short := func(header, idle time.Duration) func(*engine.Config, *Options) {
+		return func(_ *engine.Config, o *Options) { o.Timeouts = Timeouts{Header: header, Idle: idle} }
 	}
 	t.Run("before the head", func(t *testing.T) {
 		t.Parallel()
-		r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, short)
+		r := newRig(t, "openai", 1, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, short(200*time.Millisecond, 0))
 		res, text := r.ask("GET", "/svc/v1/x", "")
 		if res.StatusCode != 502 || gjson.Get(text, "error.message").Str != "openai gave no answer: silent for too long" {
 			t.Errorf("%d %s", res.StatusCode, text)
@@ -798,7 +797,7 @@ func TestSilenceIsCalledThat(t *testing.T) {
 				_, _ = io.WriteString(w, c.begun)
 				w.(http.Flusher).Flush()
 				<-r.Context().Done()
-			}, short)
+			}, short(0, 200*time.Millisecond)) // the other key's head is in time however slow it is
 			res, err := http.Post(r.url+"/svc/v1/files", "application/json", strings.NewReader(chatBody))
 			if err != nil {
 				t.Fatal(err)
@@ -833,7 +832,9 @@ func TestBadClients(t *testing.T) {
 			return
 		}
 		fmt.Fprint(w, "ok")
-	}, func(_ *engine.Config, o *Options) { o.Timeouts = Timeouts{Idle: 200 * time.Millisecond} })
+	}, func(_ *engine.Config, o *Options) {
+		o.Timeouts = Timeouts{Idle: 2 * time.Second} // the upstream of a busy machine is not silent as long
+	})
 	t.Run("a megabyte of headers", func(t *testing.T) {
 		c, err := net.Dial("tcp", r.addr)
 		if err != nil {

@@ -514,27 +514,33 @@ func TestClosingABodyEndsItsRead(t *testing.T) {
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	base := tuned()
-	base.ResponseHeaderTimeout = 300 * time.Millisecond
+	base.ResponseHeaderTimeout = 1500 * time.Millisecond // a busy machine's head is sooner
 	rt := New(base)
 	silent := scripted(t, true, func(_ net.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
 	var calls atomic.Int32
 	slow := scripted(t, true, func(c net.Conn, br *bufio.Reader) {
 		calls.Add(1)
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
-		<-time.After(600 * time.Millisecond)
+		<-time.After(2 * base.ResponseHeaderTimeout)
 		_, _ = io.WriteString(c, "k")
 	})
+	var all sync.WaitGroup
 	for _, size := range []int{0, 1 << 20} {
-		req, _ := http.NewRequest("POST", silent, bytes.NewReader(make([]byte, size)))
-		_, err := ask(rt, req)
-		if late, ok := errors.AsType[net.Error](err); !ok || !late.Timeout() {
-			t.Errorf("%d bytes: %v", size, err)
-		}
-		req, _ = http.NewRequest("POST", slow, bytes.NewReader(make([]byte, size)))
-		if got, err := ask(rt, req); err != nil || got.body != "ok" {
-			t.Errorf("%d bytes: %+v, %v", size, got, err)
-		}
+		all.Go(func() {
+			req, _ := http.NewRequest("POST", silent, bytes.NewReader(make([]byte, size)))
+			_, err := ask(rt, req)
+			if late, ok := errors.AsType[net.Error](err); !ok || !late.Timeout() {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+		})
+		all.Go(func() {
+			req, _ := http.NewRequest("POST", slow, bytes.NewReader(make([]byte, size)))
+			if got, err := ask(rt, req); err != nil || got.body != "ok" {
+				t.Errorf("%d bytes: %+v, %v", size, got, err)
+			}
+		})
 	}
+	all.Wait()
 }
 
 // TestIdleConnections are bounded in number, and closed when they grow old.
