@@ -36,7 +36,7 @@ type player struct {
 	// fonts draw Screenshot and Output; nil draws nothing.
 	fonts *fonts
 	film  *film
-	// hurry leaves out Sleep, which is for those who watch.
+	// hurry leaves out Sleep, which is for those who watch, and waits for longer.
 	hurry bool
 	// end is called when the tape is at its end and its last screen still there.
 	end func() error
@@ -206,7 +206,11 @@ func (p *player) wait(c command) error {
 // until waits until the screen is as wanted, no longer than limit, and returns
 // what it shows.
 func (p *player) until(limit time.Duration, wanted func(text string) bool) (string, bool) {
-	end := time.NewTimer(cmp.Or(limit, patience))
+	limit = cmp.Or(limit, patience)
+	if p.hurry {
+		limit *= 4 // beside it other tests run
+	}
+	end := time.NewTimer(limit)
 	defer end.Stop()
 	for {
 		p.mu.Lock()

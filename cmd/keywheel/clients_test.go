@@ -2,13 +2,13 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,10 +58,13 @@ func keysDie(t *testing.T, command []string) {
 		t.Fatal(err)
 	}
 	limit := func(name string) func(*sim.Upstream) {
-		return func(u *sim.Upstream) { u.Limit(u.Kind()+name, 1) }
+		return func(u *sim.Upstream) { u.Limit(u.Kind()+name, 12) } // what is bound to it waits for less than the patience
 	}
 	revoke := func(name string) func(*sim.Upstream) {
 		return func(u *sim.Upstream) { u.Revoke(u.Kind() + name) }
+	}
+	found := func(k engine.KeyStatus) bool {
+		return strings.HasSuffix(k.Name, "-a1") || strings.HasSuffix(k.Name, "-b2")
 	}
 	deaths := map[string]func(*sim.Upstream){"round 2": revoke("-a1"), "round 3": limit("-c1"), "round 4": revoke("-b2")}
 	lines := bufio.NewScanner(out)
@@ -82,8 +85,15 @@ func keysDie(t *testing.T, command []string) {
 		t.Errorf("the client ended with %v", err)
 	}
 	snap := s.snapshot(t)
+	for i := 0; i < 1200 && !t.Failed(); i++ { // what clients gave up may end after them, and a revocation is confirmed
+		if snap.Proxy.InFlight == 0 && !slices.ContainsFunc(snap.Keys, func(k engine.KeyStatus) bool { return found(k) != (k.State == engine.Revoked) }) {
+			break
+		}
+		<-time.After(50 * time.Millisecond)
+		snap = s.snapshot(t)
+	}
 	for _, k := range snap.Keys {
-		switch dead := strings.HasSuffix(k.Name, "-a1") || strings.HasSuffix(k.Name, "-b2"); {
+		switch dead := found(k); {
 		case dead && k.State != engine.Revoked:
 			t.Errorf("%s is %v, and should have been found out", k.Name, k.State)
 		case !dead && k.State != engine.Active && k.State != engine.Cooling:
@@ -104,8 +114,7 @@ func keysDie(t *testing.T, command []string) {
 // clients are told when to come back, and do.
 func allRest(t *testing.T, command []string) {
 	s := clientsServed(t, "100ms")
-	s.disableAll(t, 2)
-	if out, err := s.run(t, command, "retry"); err != nil {
+	if out, err := s.run(t, command, "retry", func() { s.disableAll(t, 4) }); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if p := s.snapshot(t).Proxy; p.Requests < 4 {
@@ -117,7 +126,7 @@ func allRest(t *testing.T, command []string) {
 func allGone(t *testing.T, command []string) {
 	s := clientsServed(t, "100ms")
 	s.disableAll(t, 0)
-	out, err := s.run(t, command, "gone")
+	out, err := s.run(t, command, "gone", nil)
 	if err != nil || !strings.Contains(out, "429") || !strings.Contains(out, "openai-a1") || !strings.Contains(out, "anthropic-c1") {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -221,14 +230,27 @@ func (s *clientsServe) disableAll(t *testing.T, seconds float64) {
 	}
 }
 
-// run runs the client to its end.
-func (s *clientsServe) run(t *testing.T, command []string, mode string) (string, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+// run runs the client to its end. Where there is something to be done before it
+// asks, it waits for that when it is ready.
+func (s *clientsServe) run(t *testing.T, command []string, mode string, first func()) (string, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	client := exec.CommandContext(ctx, command[0], append(command[1:], mode)...)
 	client.Env = s.env
-	var out bytes.Buffer
-	client.Stdout, client.Stderr = &out, &out
-	err := client.Run()
-	return out.String(), err
+	out := &notes{}
+	client.Stdout, client.Stderr = out, out
+	in, err := client.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if first != nil {
+		out.await(t, "ready")
+		first()
+		_, _ = io.WriteString(in, "\n")
+	}
+	err = client.Wait()
+	return out.b.String(), err
 }

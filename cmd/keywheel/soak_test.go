@@ -385,7 +385,7 @@ func (s *soak) balance(t *testing.T) {
 		t.Errorf("the keys count %d requests together, their provider saw %d", ofKeys, ofProvider)
 	}
 	inJournal := s.used(t)
-	for range 50 { // it may be a moment behind
+	for range 600 { // it may be a moment behind
 		if inJournal == ofProvider {
 			break
 		}
