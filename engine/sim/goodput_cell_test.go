@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,6 +47,8 @@ type run struct {
 	counts [3][]sim.Counts
 	// left is the work that the limits let pass when measuring begins.
 	left float64
+	// effort is the share of the processors that all of it took.
+	effort float64
 }
 
 func secretOf(name string) secret.Secret { return secret.New("sk-goodput-not-a-real-key-" + name) }
@@ -166,12 +169,21 @@ func (r *run) play(base string) {
 	}
 	slices.SortStableFunc(all, func(a, b happening) int { return int(a.at - b.at) })
 	r.start = time.Now()
+	before := processors()
 	for _, h := range all {
 		time.Sleep(time.Until(r.start.Add(h.at)))
 		h.do()
 	}
 	clients.Wait()
+	r.effort = (processors() - before).Seconds() / time.Since(r.start).Seconds() / float64(runtime.GOMAXPROCS(0))
 	r.counts[2] = r.count()
+}
+
+// processors is the time that this process has had of them.
+func processors() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func (r *run) count() (all []sim.Counts) {

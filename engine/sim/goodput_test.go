@@ -31,8 +31,10 @@ type result struct {
 	// bestP50 and bestP99 are the oracle's.
 	p50, p99, bestP50, bestP99 time.Duration
 	// lag99 and lag are how late the clients were: all but a hundredth, and the
-	// latest. Where they are late, the machine was busy with something else.
+	// latest. Where they are late, the machine was busy: with something else where
+	// effort, the share of the processors that all of this took, is small.
 	lag99, lag time.Duration
+	effort     float64
 	requests   int
 	// failures are answers that nobody should see, one of each.
 	failures []string
@@ -42,7 +44,7 @@ type result struct {
 // came while it was measured, whenever they were served; beyond it, about what
 // was served in that time.
 func (r *run) result() result {
-	res := result{cell: r.cell}
+	res := result{cell: r.cell, effort: r.effort}
 	res.served, res.p50, res.p99 = r.score(r.outcomes, r.left)
 	res.best, res.bestP50, res.bestP99 = r.score(r.oracle())
 	var limited, unauthorized, failed int
@@ -178,8 +180,8 @@ func (res result) misses() (all []string) {
 func (res result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: served %.2f %% of what is possible (oracle %.2f %%); clients saw 429 %.2f %%, 401 %.2f %%, other failures %.2f %%; 429 of upstream calls %.2f %%; dead keys called %d, tested %d; "+
-		"added p50 %s, p99 %s (oracle %s, %s); lag p99 %s, worst %s; %d requests", res.cell, 100*res.served, 100*res.best, 100*res.limited, 100*res.unauthorized, 100*res.failed,
-		100*res.refused, res.deadCalls, res.tests, tidy(res.p50), tidy(res.p99), tidy(res.bestP50), tidy(res.bestP99), tidy(res.lag99), tidy(res.lag), res.requests)
+		"added p50 %s, p99 %s (oracle %s, %s); lag p99 %s, worst %s, with %.0f %% of the processors; %d requests", res.cell, 100*res.served, 100*res.best, 100*res.limited, 100*res.unauthorized, 100*res.failed,
+		100*res.refused, res.deadCalls, res.tests, tidy(res.p50), tidy(res.p99), tidy(res.bestP50), tidy(res.bestP99), tidy(res.lag99), tidy(res.lag), 100*res.effort, res.requests)
 	for _, m := range res.misses() {
 		b.WriteString("\n    MISSED: " + m)
 	}
@@ -300,7 +302,9 @@ func table(all []result, length time.Duration) string {
 // It takes three minutes, and measures three cells; KEYWHEEL_GOODPUT=PATTERN
 // takes others, by a part of their names. It asks for shares alone, no times.
 // What a machine does not do in time is lost all the same: a cell that misses
-// where the clients came late is measured once more.
+// where the clients came late is measured again. Where others have the
+// processors each time, nothing can be told of it; a keywheel that takes them
+// itself has failed.
 func TestGoodput(t *testing.T) {
 	which := os.Getenv("KEYWHEEL_GOODPUT")
 	if which == "" {
@@ -316,12 +320,19 @@ func TestGoodput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			res := newPlan(c, length).measure(t).result()
 			t.Log(res, shortened(length))
-			if len(res.misses()) > 0 && res.lag99 > tooLate {
+			for range again {
+				if len(res.misses()) == 0 || res.lag99 <= tooLate {
+					break
+				}
 				res = newPlan(c, length).measure(t).result()
 				t.Log("the machine was too busy to tell; once more:", res)
 			}
 			all = append(all, res)
-			if len(res.misses()) > 0 {
+			switch {
+			case len(res.misses()) == 0:
+			case res.lag99 > tooLate && res.effort < ours:
+				t.Skipf("others have the processors: clients came %s late though all of this took %.0f %% of them", tidy(res.lag99), 100*res.effort)
+			default:
 				t.Fail()
 			}
 		})
@@ -333,8 +344,15 @@ func TestGoodput(t *testing.T) {
 }
 
 // tooLate is the lag from which on it is the machine that is measured: in this
-// time half a bucket of the fastest key flows in.
-const tooLate = 50 * time.Millisecond
+// time a quarter of a bucket of the fastest key flows in.
+const tooLate = 25 * time.Millisecond
+
+// again is how often a cell is measured again, and ours the share of the
+// processors from which on it is not others who make clients late.
+const (
+	again = 2
+	ours  = 0.5
+)
 
 // inCI are the cells that stand for the others: limits known, below and beyond
 // what the pool can do, and limits nobody tells.
