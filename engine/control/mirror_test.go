@@ -23,7 +23,7 @@ func until(t *testing.T, m *Mirror, what string, ok func(engine.Snapshot) bool) 
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for range 20_000 {
+	for range 120_000 { // two minutes
 		if ok(m.Snapshot()) {
 			return
 		}

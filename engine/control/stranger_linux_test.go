@@ -46,12 +46,12 @@ func openTo(t *testing.T, dir string) {
 
 // knock asks a socket for the snapshot.
 func knock(path string) string {
-	c, err := net.DialTimeout("unix", path, 10*time.Second)
+	c, err := net.DialTimeout("unix", path, 2*time.Minute)
 	if err != nil {
 		return err.Error()
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 	_, _ = io.WriteString(c, "GET /v1/snapshot HTTP/1.1\r\nHost: keywheel\r\nConnection: close\r\n\r\n")
 	text, _ := io.ReadAll(c)
 	return string(text)
