@@ -39,7 +39,7 @@ func TestClientsThatStopReading(t *testing.T) { // alone, for it counts what is 
 	cfg := oneService("")
 	cfg.Engine.Keys[0].BaseURL = plain.URL + "/v1"
 	cfg.Engine.Keys[1].BaseURL, cfg.Engine.Keys[1].CAFile = secure.URL+"/v1", certificateFile(t, secure)
-	cfg.IdleTimeout = 5 * time.Second // so that a busy machine has them all at once
+	cfg.IdleTimeout = 12 * time.Second // a busy machine has them all at once, and no upstream that is silent for as long
 	if stuck > 1000 {
 		cfg.IdleTimeout = 20 * time.Second
 	}
