@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,16 +35,18 @@ import (
 type seen int
 
 const (
-	served  seen            = 1 << iota // its own answer, whole
-	refused                             // one error, in the client's dialect, that says why
-	cut                                 // an answer that began, and a connection that broke
-	wrong                               // anything else
-	either  = refused | cut             // by how much of it came at once
+	served    seen            = 1 << iota // its own answer, whole
+	refused                               // one error, in the client's dialect, that says why
+	cut                                   // an answer that began, and a connection that broke
+	comeLater                             // one error: no key can serve now, and when to come again
+	keyless                               // one error: no key can serve until a person acts
+	wrong                                 // anything else
+	either    = refused | cut             // by how much of it came at once
 )
 
 func (s seen) String() string {
 	var words []string
-	for i, word := range [...]string{"served", "refused", "cut", "wrong"} {
+	for i, word := range [...]string{"served", "refused", "cut", "told to come later", "told that no key is left", "wrong"} {
 		if s&(1<<i) != 0 {
 			words = append(words, word)
 		}
@@ -130,6 +133,13 @@ func TestFaults(t *testing.T) { // alone, for it counts what is left
 			})
 		})
 	}
+	for _, d := range deaths {
+		busy.Add(1)
+		rows.Go(func() {
+			defer busy.Done()
+			t.Run(d.String(), func(t *testing.T) { newDying(t).goes(d) })
+		})
+	}
 	rows.Wait()
 	waitFor(t, func() bool { return runtime.NumGoroutine() <= goroutines+2 && openFiles() <= files+2 })
 }
@@ -137,12 +147,11 @@ func TestFaults(t *testing.T) { // alone, for it counts what is left
 // sick is a node before an upstream with a fault and one that is well.
 type sick struct {
 	*Node
-	t      *testing.T
-	fault  fault
-	bad    *faulty
-	well   *faulty
-	client *http.Client
-	asked  atomic.Int64
+	t     *testing.T
+	fault fault
+	bad   *faulty
+	well  *faulty
+	*asker
 }
 
 func newSick(t *testing.T, f fault, i int) *sick {
@@ -165,14 +174,12 @@ func newSick(t *testing.T, f fault, i int) *sick {
 		t.Fatal(err)
 	}
 	s.Node = n
-	way := &http.Transport{MaxIdleConnsPerHost: 64}
-	s.client = &http.Client{Transport: way, Timeout: time.Minute}
 	t.Cleanup(func() {
-		way.CloseIdleConnections()
 		if err := n.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
+	s.asker = newAsker(t, n)
 	return s
 }
 
@@ -189,6 +196,13 @@ func (s *sick) suffer(n int) {
 		})
 	})
 	loads.Go(func() { s.load("alone", n, func(k kind) seen { return s.fault.sees[k] }) })
+	for k := range kinds {
+		loads.Go(func() {
+			if got, why := s.askOnce("alone", k); got&s.fault.sees[k] == 0 {
+				s.t.Errorf("a %s by itself was %s, want %s: %s", k, got, s.fault.sees[k], why)
+			}
+		})
+	}
 	loads.Wait()
 }
 
@@ -282,36 +296,100 @@ func (s *sick) load(service string, n int, want func(kind) seen) {
 	}
 }
 
-// ask makes one request and says what came of it.
-func (s *sick) ask(service string, k kind) (seen, string) {
-	id := fmt.Sprintf("%s-%d", k, s.asked.Add(1))
+// asker is the clients of a node.
+type asker struct {
+	addr   string
+	client *http.Client
+	asked  atomic.Int64
+}
+
+func newAsker(t *testing.T, n *Node) *asker {
+	way := &http.Transport{MaxIdleConnsPerHost: 64}
+	t.Cleanup(way.CloseIdleConnections) // or stopping waits for them
+	return &asker{addr: n.Addr(), client: &http.Client{Transport: way, Timeout: time.Minute}}
+}
+
+// request is the next of its kind.
+func (a *asker) request(service string, k kind) (req *http.Request, id string, err error) {
+	id = fmt.Sprintf("%s-%d", k, a.asked.Add(1))
 	method, path, body := k.request(id)
-	req, err := http.NewRequest(method, "http://"+s.Addr()+"/"+service+"/v1"+path, strings.NewReader(body))
+	req, err = http.NewRequest(method, "http://"+a.addr+"/"+service+"/v1"+path, strings.NewReader(body))
 	if err != nil {
-		return wrong, err.Error()
+		return nil, id, err
 	}
 	req.Header.Set("X-Test-Id", id)
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := s.client.Do(req)
+	return req, id, nil
+}
+
+// ask makes one request and says what came of it.
+func (a *asker) ask(service string, k kind) (seen, string) {
+	req, id, err := a.request(service, k)
+	if err != nil {
+		return wrong, err.Error()
+	}
+	res, err := a.client.Do(req)
 	if err != nil {
 		return wrong, "no answer: " + err.Error()
 	}
+	return k.see(id, res)
+}
+
+// askOnce asks over a connection of its own, and looks at all that comes back
+// over it: that is one answer, and nothing behind it.
+func (a *asker) askOnce(service string, k kind) (seen, string) {
+	req, id, err := a.request(service, k)
+	if err != nil {
+		return wrong, err.Error()
+	}
+	c, err := net.Dial("tcp", a.addr)
+	if err != nil {
+		return wrong, err.Error()
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	req.Close = true
+	if err := req.Write(c); err != nil {
+		return wrong, err.Error()
+	}
+	in := bufio.NewReader(c)
+	res, err := http.ReadResponse(in, req)
+	if err != nil {
+		return wrong, "no answer: " + err.Error()
+	}
+	got, why := k.see(id, res)
+	if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil && got != cut {
+		return wrong, fmt.Sprintf("%s, and behind it %.100q, %v", got, rest, err)
+	}
+	return got, why
+}
+
+// see says what an answer is to its client.
+func (k kind) see(id string, res *http.Response) (seen, string) {
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	switch {
+	head, code := res.Header, gjson.GetBytes(text, "error.code").Str
+	retry, _ := strconv.Atoi(head.Get("Retry-After"))
+	says := fmt.Sprintf("%s (%s at attempt %s)", gjson.GetBytes(text, "error.message").Str, head.Get("X-Keywheel-Key"), head.Get("X-Keywheel-Attempts"))
+	switch kind := gjson.GetBytes(text, "error.type").Str; {
 	case err != nil && res.StatusCode == http.StatusOK:
 		return cut, err.Error()
 	case err != nil:
 		return wrong, fmt.Sprintf("a broken error %d: %v", res.StatusCode, err)
 	case res.StatusCode == http.StatusOK && string(text) == k.answer(id):
-		return served, res.Header.Get("X-Keywheel-Key")
-	case res.StatusCode == http.StatusBadGateway && gjson.GetBytes(text, "error.code").Str == "keywheel_upstream" && res.Header.Get("X-Keywheel-Request") != "":
-		return refused, fmt.Sprintf("%s (%s at attempt %s)", gjson.GetBytes(text, "error.message").Str, res.Header.Get("X-Keywheel-Key"), res.Header.Get("X-Keywheel-Attempts"))
-	default:
-		return wrong, strings.ReplaceAll(fmt.Sprintf("%d %.300s", res.StatusCode, text), id, "ID")
+		return served, head.Get("X-Keywheel-Key")
+	case head.Get("X-Keywheel-Request") == "":
+	case res.StatusCode == http.StatusBadGateway && code == "keywheel_upstream":
+		return refused, says
+	case res.StatusCode != http.StatusTooManyRequests || code != "keywheel_no_key":
+	case kind == "rate_limit_error" && retry >= 1 && retry <= 30 && head["X-Should-Retry"] == nil:
+		return comeLater, says
+	case kind == "insufficient_quota" && head["Retry-After"] == nil && head.Get("X-Should-Retry") == "false":
+		return keyless, says
 	}
+	return wrong, strings.ReplaceAll(fmt.Sprintf("%d %v %.300s", res.StatusCode, head, text), id, "ID")
 }
 
 func (k kind) request(id string) (method, path, body string) {
