@@ -28,6 +28,8 @@ type real struct {
 	dir  string
 	up   *httptest.Server
 	held chan struct{} // open while an upstream's stream shall not end
+	// answer is what upstream says instead, where it is set.
+	answer http.HandlerFunc
 
 	mu   sync.Mutex
 	seen map[string]int // by the client's id
@@ -74,6 +76,10 @@ func (r *real) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	r.seen[id]++
 	r.mu.Unlock()
+	if r.answer != nil {
+		r.answer(w, req)
+		return
+	}
 	if !strings.HasPrefix(id, "stream") {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"id":%q,"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, id)
