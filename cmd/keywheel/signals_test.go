@@ -166,10 +166,11 @@ func (r *real) ask(client *http.Client, sort string) (id, view string) {
 }
 
 // TestSignals sends the real program each signal at random times while clients
-// keep it busy. A reload is not seen by any of them. When it is asked to stop,
-// each request is answered whole, told that it is shutting down, or never came
-// in: no answer means that upstream was not asked. Killed, it breaks off, but no
-// answer looks whole that is not. The next start goes on where it stood.
+// keep it busy. A reload is not seen by any of them, nor that it stood still for
+// a while. When it is asked to stop, each request is answered whole, told that it
+// is shutting down, or never came in: no answer means that upstream was not
+// asked. Killed, it breaks off, but no answer looks whole that is not. The next
+// start goes on where it stood.
 //
 //	go test -race -run '^TestSignals$' -v ./cmd/keywheel
 func TestSignals(t *testing.T) {
@@ -240,7 +241,7 @@ func (r *real) load(rng *rand.Rand, end syscall.Signal) map[string]int {
 			}
 		})
 	}
-	signals := []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, end}
+	signals := []syscall.Signal{syscall.SIGHUP, syscall.SIGSTOP, syscall.SIGHUP, end}
 	for _, s := range signals {
 		for range 10 + rng.IntN(20) { // at a random time
 			<-whole
@@ -250,6 +251,12 @@ func (r *real) load(rng *rand.Rand, end syscall.Signal) map[string]int {
 		}
 		if err := r.Process.Signal(s); err != nil {
 			r.t.Error(err)
+		}
+		if s == syscall.SIGSTOP { // as when the machine sleeps
+			time.Sleep(time.Duration(rng.IntN(int(100 * time.Millisecond))))
+			if err := r.Process.Signal(syscall.SIGCONT); err != nil {
+				r.t.Error(err)
+			}
 		}
 	}
 	clients.Wait()
