@@ -434,12 +434,7 @@ func plural(n int, word string) string {
 // clean makes a person's words harmless to print: no control characters, at
 // most 200 runes.
 func clean(text string) string {
-	runes := []rune(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, text))
+	runes := []rune(Harmless(text))
 	return strings.TrimSpace(string(runes[:min(len(runes), 200)]))
 }
 

@@ -167,6 +167,7 @@ func (err *UnknownServiceError) Error() string {
 
 func (e *Engine) begin(r *Request, s *service, now time.Time) {
 	r.svc, r.began = s, now
+	r.Model = Harmless(r.Model) // clients name it, and it is shown everywhere
 	if len(r.Bound) > 0 {
 		e.resolve(r)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
 	"encoding/base64"
@@ -95,6 +96,68 @@ var echoes = []struct {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, key)
 	}},
+	{"zstd, stored as it is", func(w http.ResponseWriter, status int, key string) {
+		text := `{"error":{"message":"` + key + `"}}`
+		w.Header().Set("Content-Encoding", "zstd")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "\x28\xb5\x2f\xfd\x20"+string([]byte{byte(len(text)), byte(len(text)<<3 | 1), byte(len(text) >> 5), 0})+text)
+	}},
+	{"gzip in gzip", func(w http.ResponseWriter, status int, key string) {
+		w.Header().Set("Content-Encoding", "gzip, gzip")
+		w.WriteHeader(status)
+		outer := gzip.NewWriter(w)
+		inner, _ := gzip.NewWriterLevel(outer, gzip.NoCompression)
+		_, _ = io.WriteString(inner, key)
+		_ = inner.Close()
+		_ = outer.Close()
+	}},
+	{"gzip that is not announced", func(w http.ResponseWriter, status int, key string) {
+		w.Header().Set("Content-Encoding", "identity")
+		w.WriteHeader(status)
+		z := gzip.NewWriter(w)
+		fmt.Fprintf(z, `{"error":{"message":"%s"}}`, key)
+		_ = z.Close()
+	}},
+	{"deflate without its head", func(w http.ResponseWriter, status int, key string) {
+		w.Header().Set("Content-Encoding", "deflate")
+		w.WriteHeader(status)
+		z, _ := flate.NewWriter(w, flate.NoCompression)
+		_, _ = io.WriteString(z, key)
+		_ = z.Close()
+	}},
+	{"what the client can decode", func(w http.ResponseWriter, status int, key string) {
+		w.Header().Set("Content-Encoding", "br")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "\x8b\x01\x80"+key+"\x03")
+	}},
+	{"addresses", func(w http.ResponseWriter, status int, key string) {
+		q := url.QueryEscape(key)
+		w.Header().Set("Content-Location", "/v1/models?key="+q)
+		w.Header().Set("Refresh", "0; url=https://elsewhere.example/"+url.PathEscape(key))
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"type":"https://x.example/e?key=%s","instance":"https:\/\/%s@x.example\/v1","documentation_url":"https://%s:x@x.example/#%s","title":"no"}`, q, url.PathEscape(key), url.PathEscape(key), q)
+	}},
+	{"a stream of errors, in pieces", func(w http.ResponseWriter, status int, key string) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(status)
+		inPieces(w, "event: error\ndata: {\"error\":{\"message\":\"failed for "+key+"\"}}\n\n")
+	}},
+	{"an error that begins a stream, in pieces", func(w http.ResponseWriter, _ int, key string) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		inPieces(w, "data: {\"error\":{\"message\":\"Incorrect API key provided: "+key+"\",\"code\":\""+key+"\"}}\n\n")
+	}},
+	{"an error within a stream, in pieces", func(w http.ResponseWriter, _ int, key string) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		inPieces(w, "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\ndata: {\"error\":{\"message\":\"failed for "+key+"\",\"type\":\"server_error\",\"code\":\""+key+"\"}}\n\n")
+	}},
+	{"all of a good answer", func(w http.ResponseWriter, _ int, key string) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"id":"%[1]s","object":"%[1]s","model":"%[1]s","status":"%[1]s","service_tier":"%[1]s","choices":[{"message":{"content":"%[1]s"},"finish_reason":"%[1]s"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, key)
+	}},
+	{"an upgrade", func(w http.ResponseWriter, _ int, key string) {
+		hijacked(w, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: openai-insecure-api-key."+key+"\r\nSec-WebSocket-Accept: "+key+"\r\nX-Debug: "+key+"\r\n\r\n")
+	}},
 	{"by the byte", func(w http.ResponseWriter, status int, key string) {
 		w.WriteHeader(status)
 		for _, b := range []byte("no: " + key) {
@@ -162,6 +225,16 @@ var echoes = []struct {
 	{"half a body", func(w http.ResponseWriter, status int, key string) {
 		hijacked(w, fmt.Sprintf("HTTP/1.1 %d no\r\nContent-Length: 9999\r\n\r\n{\"error\":{\"message\":\"%s", status, key))
 	}},
+}
+
+// inPieces writes a few bytes at a time, so that a key comes in several.
+func inPieces(w http.ResponseWriter, text string) {
+	for len(text) > 0 {
+		n := min(len(text), 7)
+		_, _ = io.WriteString(w, text[:n])
+		w.(http.Flusher).Flush()
+		text = text[n:]
+	}
 }
 
 func entities(text string) (all string) {

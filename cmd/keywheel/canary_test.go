@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"database/sql"
 	"fmt"
@@ -48,6 +49,8 @@ func TestCanary(t *testing.T) {
 	x.everyError()
 	x.atTheDoor()
 	x.verbs()
+	x.live()
+	x.demo()
 	x.screens()
 	x.replaced()
 	x.brokenFiles()
@@ -59,6 +62,12 @@ func TestCanary(t *testing.T) {
 	x.run("", "events", "--socket", x.socket)
 	x.overTheSocket()
 	x.crash(serve, syscall.SIGABRT)
+	x.both()
+	for _, c := range rootCommand().Commands() {
+		if _, ran := x.ran.Load(c.Name()); !ran && c.Name() != "serve" {
+			t.Errorf("`keywheel %s` was not run", c.Name())
+		}
+	}
 
 	x.look("the log", x.log.b.String())
 	x.look("what clients got", x.answers.b.String())
@@ -86,6 +95,7 @@ type aviary struct {
 	hooked            notes // what the webhook got
 	// rejected are the secrets that test calls refuse.
 	rejected sync.Map
+	ran      sync.Map // the verbs
 	asked    atomic.Int64
 }
 
@@ -234,8 +244,13 @@ func (x *aviary) ask(method, path, body string, headers ...string) int {
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	if res.StatusCode/100 == 2 {
+	if res.StatusCode/100 == 2 || res.StatusCode == http.StatusSwitchingProtocols {
 		text = nil
+	} else if coding := res.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		x.t.Errorf("an error came in %s, which nobody looked into", coding)
+	}
+	if z, err := gzip.NewReader(bytes.NewReader(text)); err == nil {
+		text, _ = io.ReadAll(z)
 	}
 	fmt.Fprintln(&x.answers, res.Status, res.Header, res.Trailer, string(text), err)
 	return res.StatusCode
@@ -246,10 +261,23 @@ func (x *aviary) ask(method, path, body string, headers ...string) int {
 func (x *aviary) everyError() {
 	statuses := []int{400, 401, 403, 429, 500, 402, 404}
 	var all sync.WaitGroup
+	requests := []struct {
+		method, path string
+		headers      []string
+	}{
+		{"POST", "/v1/chat/completions", []string{"Content-Type", "application/json"}},
+		{"POST", "/v1/files", []string{"Content-Type", "application/json", "Accept-Encoding", "br, zstd, deflate, gzip;q=0.5"}},
+		{"GET", "/v1/realtime?model=gpt-4o", []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-Websocket-Version", "13", "Sec-Websocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}},
+	}
 	for n, name := range provider.Names() {
 		all.Go(func() {
 			for i := range echoes {
-				x.ask("POST", "/"+name+"/v1/chat/completions", `{"model":"gpt-4o","stream":true,"messages":[]}`, "X-Say", fmt.Sprint(i, statuses[(n+i)%len(statuses)]), "Content-Type", "application/json")
+				r := requests[(n+i)%len(requests)]
+				body := `{"model":"gpt-4o","stream":true,"messages":[]}`
+				if r.method == "GET" {
+					body = ""
+				}
+				x.ask(r.method, "/"+name+r.path, body, append(r.headers, "X-Say", fmt.Sprint(i, statuses[(n+i)%len(statuses)]))...)
 				_, _ = x.client.Do(x.t.Context(), engine.Action{Verb: engine.VerbReset, Key: name})
 			}
 		})
@@ -279,6 +307,7 @@ func (x *aviary) run(stdin string, args ...string) string {
 	c.Env, c.Dir, c.Stdin = x.env, filepath.Join(x.dir, "init"), strings.NewReader(stdin)
 	out, _ := c.CombinedOutput()
 	x.look("keywheel "+args[0], string(out))
+	x.ran.Store(args[0], true)
 	if len(out) == 0 {
 		x.t.Errorf("keywheel %v said nothing", args)
 	}
@@ -320,19 +349,87 @@ func (x *aviary) verbs() {
 	hands.Wait()
 }
 
-// screens shows all screens in a terminal, and types a secret into one of them.
-func (x *aviary) screens() {
-	c := exec.Command("keywheel", "attach", "--socket", x.socket)
-	c.Env = x.env
+// live has the providers asked about keys that they reject, in as many words as
+// they have.
+func (x *aviary) live() {
+	cfg := filepath.Join(x.dir, "in", "keywheel.toml")
+	for _, name := range provider.Names() {
+		x.rejected.Store(x.all[name].secret, true)
+	}
+	for _, args := range [][]string{{"check", "--live"}, {"check", "--live", "--json"}, {"test"}} {
+		if out := x.run("", append(args, "--config", cfg)...); !strings.Contains(out, "[key ") && !strings.Contains(out, "invalid_api_key") {
+			x.t.Errorf("keywheel %v tells nothing of what providers say: %s", args, out)
+		}
+	}
+	for _, name := range provider.Names() {
+		x.rejected.Delete(x.all[name].secret)
+	}
+}
+
+// demo shows the demo, which has no use for a secret that is around.
+func (x *aviary) demo() {
+	s := x.terminal("demo", "--speed", "20", "--listen", "127.0.0.1:0", "--socket", filepath.Join(x.dir, "run", "demo.sock"))
+	s.until(x.t, `Services \d+`)
+	if !s.shows(`limited|revoked|exhausted`, 20*time.Second) {
+		x.t.Error("the demo shows no trouble")
+	}
+	s.end(syscall.SIGTERM)
+	x.look("the demo", s.raw.String())
+}
+
+// both is the proxy and its monitor in one, which breaks down.
+func (x *aviary) both() {
+	s := x.terminal("--config", filepath.Join(x.dir, "in", "keywheel.toml"), "--socket", x.socket)
+	s.until(x.t, `Services \d+`)
+	if snap, err := x.client.Snapshot(x.t.Context()); err != nil {
+		x.t.Error(err)
+	} else {
+		x.base = "http://" + snap.Proxy.Listen
+		x.ask("POST", "/openai/v1/chat/completions", `{"model":"gpt-4o","messages":[]}`, "X-Say", "0 400", "Content-Type", "application/json")
+	}
+	x.openFiles(s.cmd)
+	s.end(syscall.SIGQUIT)
+	if !strings.Contains(s.raw.String(), "goroutine ") {
+		x.t.Error("it did not tell where it broke down")
+	}
+	x.look("the terminal of both", s.raw.String())
+}
+
+// shown is the program in a terminal, and all that it wrote there.
+type shown struct {
+	*running
+	raw  bytes.Buffer
+	busy sync.WaitGroup
+}
+
+func (x *aviary) terminal(args ...string) *shown {
+	c := exec.Command("keywheel", args...)
+	c.Env, c.Dir = x.env, filepath.Join(x.dir, "cwd")
+	x.ran.Store(args[0], true)
 	f, err := pty.StartWithSize(c, &pty.Winsize{Cols: 160, Rows: 40})
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	s := &running{pty: f, term: vt.NewEmulator(160, 40), changed: make(chan struct{})}
-	var raw bytes.Buffer
-	var busy sync.WaitGroup
-	busy.Go(func() { s.watch(io.TeeReader(f, &raw)) })
-	busy.Go(func() { _, _ = io.Copy(f, s.term) })
+	x.t.Cleanup(func() { _ = c.Process.Kill() })
+	s := &shown{running: &running{cmd: c, pty: f, term: vt.NewEmulator(160, 40), changed: make(chan struct{})}}
+	s.busy.Go(func() { s.watch(io.TeeReader(f, &s.raw)) })
+	s.busy.Go(func() { _, _ = io.Copy(f, s.term) })
+	return s
+}
+
+// end ends it by a signal; raw is whole then.
+func (s *shown) end(how syscall.Signal) {
+	_ = s.cmd.Process.Signal(how)
+	_ = s.cmd.Wait()
+	_ = s.term.InputPipe().(io.Closer).Close()
+	_ = s.pty.Close()
+	s.busy.Wait()
+}
+
+// screens shows all screens in a terminal, and types a secret into one of them.
+func (x *aviary) screens() {
+	s := x.terminal("attach", "--socket", x.socket)
+	f := s.pty
 	s.until(x.t, `Services \d+`)
 	for _, step := range []struct{ keys, shows string }{
 		{"1", `Services \d+`}, {"w", `.`}, {"2", ` Keys \d+ `}, {"\r", `.`}, {"w", `.`}, {"3", `Timeline`}, {"\r", `.`}, {"4", `Traffic`}, {"\r", `.`}, {"5", `System`}, {"?", `.`},
@@ -356,12 +453,8 @@ func (x *aviary) screens() {
 		x.look("the screen", s.term.String())
 		s.mu.Unlock()
 	}
-	_ = c.Process.Signal(syscall.SIGTERM)
-	_ = c.Wait()
-	_ = f.Close()
-	_ = s.term.InputPipe().(io.Closer).Close()
-	busy.Wait()
-	x.look("the terminal", raw.String())
+	s.end(syscall.SIGTERM)
+	x.look("the terminal", s.raw.String())
 }
 
 // shows waits a while for the screen to show a pattern.
@@ -468,12 +561,26 @@ func (x *aviary) overTheSocket() {
 	}
 }
 
+// openFiles looks into the files that a program has open, also those that have
+// no name any more.
+func (x *aviary) openFiles(c *exec.Cmd) {
+	list, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", c.Process.Pid))
+	for _, name := range list {
+		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		text, _ := os.ReadFile(name)
+		x.look("what it has open", string(text))
+	}
+}
+
 // crash ends the program by a signal that dumps its goroutines.
 func (x *aviary) crash(c *exec.Cmd, s syscall.Signal) {
 	for _, name := range []string{"cmdline", "comm"} {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", c.Process.Pid, name))
 		x.look(name, string(text))
 	}
+	x.openFiles(c)
 	if limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", c.Process.Pid)); err == nil && !regexp.MustCompile(`Max core file size +0 +0`).Match(limits) {
 		x.t.Errorf("it may dump core: %s", limits)
 	}

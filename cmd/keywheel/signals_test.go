@@ -28,6 +28,8 @@ type real struct {
 	dir  string
 	up   *httptest.Server
 	held chan struct{} // open while an upstream's stream shall not end
+	// answer is what upstream says instead, where it is set.
+	answer http.HandlerFunc
 
 	mu   sync.Mutex
 	seen map[string]int // by the client's id
@@ -74,6 +76,10 @@ func (r *real) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	r.seen[id]++
 	r.mu.Unlock()
+	if r.answer != nil {
+		r.answer(w, req)
+		return
+	}
 	if !strings.HasPrefix(id, "stream") {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"id":%q,"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`, id)
@@ -160,10 +166,11 @@ func (r *real) ask(client *http.Client, sort string) (id, view string) {
 }
 
 // TestSignals sends the real program each signal at random times while clients
-// keep it busy. A reload is not seen by any of them. When it is asked to stop,
-// each request is answered whole, told that it is shutting down, or never came
-// in: no answer means that upstream was not asked. Killed, it breaks off, but no
-// answer looks whole that is not. The next start goes on where it stood.
+// keep it busy. A reload is not seen by any of them, nor that it stood still for
+// a while. When it is asked to stop, each request is answered whole, told that it
+// is shutting down, or never came in: no answer means that upstream was not
+// asked. Killed, it breaks off, but no answer looks whole that is not. The next
+// start goes on where it stood.
 //
 //	go test -race -run '^TestSignals$' -v ./cmd/keywheel
 func TestSignals(t *testing.T) {
@@ -234,7 +241,7 @@ func (r *real) load(rng *rand.Rand, end syscall.Signal) map[string]int {
 			}
 		})
 	}
-	signals := []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, end}
+	signals := []syscall.Signal{syscall.SIGHUP, syscall.SIGSTOP, syscall.SIGHUP, end}
 	for _, s := range signals {
 		for range 10 + rng.IntN(20) { // at a random time
 			<-whole
@@ -244,6 +251,12 @@ func (r *real) load(rng *rand.Rand, end syscall.Signal) map[string]int {
 		}
 		if err := r.Process.Signal(s); err != nil {
 			r.t.Error(err)
+		}
+		if s == syscall.SIGSTOP { // as when the machine sleeps
+			time.Sleep(time.Duration(rng.IntN(int(100 * time.Millisecond))))
+			if err := r.Process.Signal(syscall.SIGCONT); err != nil {
+				r.t.Error(err)
+			}
 		}
 	}
 	clients.Wait()

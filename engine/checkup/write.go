@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"keywheel/engine"
 )
 
 // signs are the marks as people see them, and without special characters.
@@ -168,7 +170,7 @@ func (p *page) line(lead, text string) {
 		indent = min(indent, 4)
 	}
 	line, filled := lead, true // with nothing but the lead
-	for _, word := range strings.Fields(harmless(text)) {
+	for _, word := range strings.Fields(engine.Harmless(text)) {
 		switch {
 		case filled:
 			line += word
@@ -181,16 +183,6 @@ func (p *page) line(lead, text string) {
 		filled = false
 	}
 	p.b.WriteString(strings.TrimRight(line, " ") + "\n")
-}
-
-// harmless takes out what could do something on a terminal.
-func harmless(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, text)
 }
 
 func pad(text string, width int) string {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"keywheel/engine"
 )
 
 // A check says what is wrong with a text ("must be an URL"); "" is nothing.
@@ -33,7 +35,7 @@ func (d *document) passes(s spot, value string, checks []check) bool {
 }
 
 func harmless(text string) string {
-	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 }) {
+	if strings.ContainsFunc(text, engine.Harmful) {
 		return "must not hold control characters or line ends"
 	}
 	return ""

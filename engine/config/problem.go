@@ -89,10 +89,10 @@ type report struct {
 func (r *report) error(p Problem) { r.errors = append(r.errors, p.harmless()) }
 func (r *report) warn(p Problem)  { r.warnings = append(r.warnings, p.harmless()) }
 
-// harmless is the problem without what looks like a key: it may stand where a
-// name belongs.
+// harmless is the problem without what looks like a key, for one may stand where
+// a name belongs, and without the control characters that a parser quotes.
 func (p Problem) harmless() Problem {
-	p.Text = secret.Hide(p.Text)
+	p.Text = engine.Harmless(secret.Hide(p.Text))
 	return p
 }
 func (r *report) note(p Problem) { r.notes = append(r.notes, p) }

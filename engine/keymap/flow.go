@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"keywheel/engine"
 )
 
 // writeFlow writes a line for each way of a request: service → key → provider. A
@@ -38,7 +40,7 @@ func (t Table) writeFlow(w io.Writer, l *language, wide bool) error {
 			lines[i][2] += " " + r.Host
 		}
 		for j := range widths {
-			lines[i][j] = harmless(lines[i][j])
+			lines[i][j] = engine.Harmless(lines[i][j])
 			widths[j] = max(widths[j], ansi.StringWidth(lines[i][j]))
 		}
 	}

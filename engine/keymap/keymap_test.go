@@ -77,17 +77,18 @@ func TestEnglishMarkdownLinesUp(t *testing.T) {
 
 func TestCSVHoldsNoFormulas(t *testing.T) {
 	t.Parallel()
-	table := seed()
-	for i, purpose := range []string{"=HYPERLINK(1)", " +1", "-2", "＝3", "a, \"b\""} {
-		table.Rows[i].Purpose = purpose
-	}
-	rows, err := csv.NewReader(strings.NewReader(written(t, table, Options{Format: "csv", Lang: "en"}))).ReadAll()
-	if err != nil || len(rows) != 6 || !slices.Equal(rows[0], []string{"service", "project", "key", "purpose", "status", "date"}) {
-		t.Fatalf("%v, %v", rows, err)
-	}
-	for i, want := range []string{"'=HYPERLINK(1)", "' +1", "'-2", "'＝3", "a, \"b\""} {
-		if got := rows[i+1][3]; got != want {
-			t.Errorf("row %d: %q, want %q", i, got, want)
+	for purpose, want := range map[string]string{
+		"=HYPERLINK(1)": "'=HYPERLINK(1)", " +1": "' +1", "-2": "'-2", "@SUM(1)": "'@SUM(1)", "＝3": "'＝3", "a, \"b\"": "a, \"b\"", "a=b": "a=b",
+		"\t=1": "' =1", "\r=1": "' =1", "\n=1": "' =1", "\x00=1": "' =1", "\x1b[2J": " [2J", "\u202e=1": "' =1", "\u200b=1": "'\u200b=1", "\ufeff@1": "'\ufeff@1", "\u00a0-1": "'\u00a0-1", "a\rb": "a b",
+	} {
+		table := seed()
+		table.Rows[0].Purpose = purpose
+		rows, err := csv.NewReader(strings.NewReader(written(t, table, Options{Format: "csv", Lang: "en"}))).ReadAll()
+		if err != nil || len(rows) != 6 || !slices.Equal(rows[0], []string{"service", "project", "key", "purpose", "status", "date"}) {
+			t.Fatalf("%v, %v", rows, err)
+		}
+		if got := rows[1][3]; got != want {
+			t.Errorf("%q became %q, want %q", purpose, got, want)
 		}
 	}
 }

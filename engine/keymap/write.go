@@ -7,8 +7,11 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"keywheel/engine"
 )
 
 // column is one of the table's, in both languages.
@@ -127,7 +130,7 @@ func (t Table) Write(w io.Writer, o Options) error {
 	for i := range t.Rows {
 		cells := make([]string, len(columns))
 		for j, c := range columns {
-			cells[j] = harmless(c.cell(&t.Rows[i], l))
+			cells[j] = engine.Harmless(c.cell(&t.Rows[i], l))
 		}
 		lines = append(lines, cells)
 	}
@@ -137,28 +140,22 @@ func (t Table) Write(w io.Writer, o Options) error {
 	return t.writeMarkdown(w, l, lines)
 }
 
-// harmless takes out what could do something on a terminal or break a line.
-func harmless(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, text)
-}
-
-// WriteCSV writes lines of cells. It quotes what a spreadsheet would take for a formula with an
-// apostrophe.
+// WriteCSV writes lines of cells, harmless. It quotes what a spreadsheet would take for a formula,
+// or would if it left out what nobody sees before it, with an apostrophe.
 func WriteCSV(w io.Writer, lines [][]string) error {
 	for _, cells := range lines {
 		for i, text := range cells {
-			if lead := strings.TrimLeft(text, " "); lead != "" && strings.ContainsRune("=+-@＝＋－＠", []rune(lead)[0]) {
+			text = engine.Harmless(text)
+			cells[i] = text
+			if lead := strings.TrimLeftFunc(text, unseen); lead != "" && strings.ContainsRune("=+-@＝＋－＠", []rune(lead)[0]) {
 				cells[i] = "'" + text
 			}
 		}
 	}
 	return csv.NewWriter(w).WriteAll(lines)
 }
+
+func unseen(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 // writeMarkdown lines the columns up by the cells that a terminal gives each
 // character: two for a Chinese one.

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,16 +35,18 @@ import (
 type seen int
 
 const (
-	served  seen            = 1 << iota // its own answer, whole
-	refused                             // one error, in the client's dialect, that says why
-	cut                                 // an answer that began, and a connection that broke
-	wrong                               // anything else
-	either  = refused | cut             // by how much of it came at once
+	served    seen            = 1 << iota // its own answer, whole
+	refused                               // one error, in the client's dialect, that says why
+	cut                                   // an answer that began, and a connection that broke
+	comeLater                             // one error: no key can serve now, and when to come again
+	keyless                               // one error: no key can serve until a person acts
+	wrong                                 // anything else
+	either    = refused | cut             // by how much of it came at once
 )
 
 func (s seen) String() string {
 	var words []string
-	for i, word := range [...]string{"served", "refused", "cut", "wrong"} {
+	for i, word := range [...]string{"served", "refused", "cut", "told to come later", "told that no key is left", "wrong"} {
 		if s&(1<<i) != 0 {
 			words = append(words, word)
 		}
@@ -94,13 +97,15 @@ type fault struct {
 	parting bool
 	// slow ends by a timeout of keywheel's, which is set to patient.
 	slow bool
+	// heavy is much to read, for fewer at once.
+	heavy bool
 }
 
 // patient is as short as a busy machine allows: what is well must not seem to
 // hang too. atOnce is for how many rows clients ask without pause at a time.
 const (
 	patient = 8 * time.Second
-	atOnce  = 4
+	atOnce  = 3
 )
 
 // TestFaults takes upstreams through each way of failing, while clients ask of a
@@ -113,22 +118,37 @@ func TestFaults(t *testing.T) { // alone, for it counts what is left
 	log.SetOutput(io.Discard) // where net/http says what an upstream says out of turn
 	http.DefaultClient.CloseIdleConnections()
 	goroutines, files := runtime.NumGoroutine(), openFiles()
-	var rows sync.WaitGroup
-	busy := make(chan struct{}, atOnce)
+	var rows, busy sync.WaitGroup
+	turn := make(chan struct{}, atOnce) // more starve each other on a slow machine
 	for i, f := range faults {
+		if !f.slow {
+			busy.Add(1)
+		}
 		rows.Go(func() {
 			t.Run(f.name, func(t *testing.T) {
 				s := newSick(t, f, i)
-				if f.slow { // it mostly waits
-					s.suffer(32)
+				if f.slow {
+					busy.Wait() // else what is well may seem to hang too
+					s.suffer(16)
 				} else {
-					busy <- struct{}{}
-					s.suffer(48)
-					<-busy
+					func() {
+						defer busy.Done()
+						turn <- struct{}{}
+						defer func() { <-turn }()
+						if f.heavy {
+							s.suffer(4)
+						} else {
+							s.suffer(32)
+						}
+					}()
 				}
 				s.recover()
 			})
 		})
+	}
+	rows.Wait()
+	for _, d := range deaths { // which would make what is slow slower
+		rows.Go(func() { t.Run(d.String(), func(t *testing.T) { newDying(t).goes(d) }) })
 	}
 	rows.Wait()
 	waitFor(t, func() bool { return runtime.NumGoroutine() <= goroutines+2 && openFiles() <= files+2 })
@@ -137,12 +157,11 @@ func TestFaults(t *testing.T) { // alone, for it counts what is left
 // sick is a node before an upstream with a fault and one that is well.
 type sick struct {
 	*Node
-	t      *testing.T
-	fault  fault
-	bad    *faulty
-	well   *faulty
-	client *http.Client
-	asked  atomic.Int64
+	t     *testing.T
+	fault fault
+	bad   *faulty
+	well  *faulty
+	*asker
 }
 
 func newSick(t *testing.T, f fault, i int) *sick {
@@ -166,14 +185,12 @@ func newSick(t *testing.T, f fault, i int) *sick {
 		t.Fatal(err)
 	}
 	s.Node = n
-	way := &http.Transport{MaxIdleConnsPerHost: 64}
-	s.client = &http.Client{Transport: way, Timeout: 5 * time.Minute}
 	t.Cleanup(func() {
-		way.CloseIdleConnections()
 		if err := n.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
+	s.asker = newAsker(t, n)
 	return s
 }
 
@@ -190,6 +207,13 @@ func (s *sick) suffer(n int) {
 		})
 	})
 	loads.Go(func() { s.load("alone", n, func(k kind) seen { return s.fault.sees[k] }) })
+	for k := range kinds {
+		loads.Go(func() {
+			if got, why := s.askOnce("alone", k); got&s.fault.sees[k] == 0 {
+				s.t.Errorf("a %s by itself was %s, want %s: %s", k, got, s.fault.sees[k], why)
+			}
+		})
+	}
 	loads.Wait()
 }
 
@@ -283,36 +307,100 @@ func (s *sick) load(service string, n int, want func(kind) seen) {
 	}
 }
 
-// ask makes one request and says what came of it.
-func (s *sick) ask(service string, k kind) (seen, string) {
-	id := fmt.Sprintf("%s-%d", k, s.asked.Add(1))
+// asker is the clients of a node.
+type asker struct {
+	addr   string
+	client *http.Client
+	asked  atomic.Int64
+}
+
+func newAsker(t *testing.T, n *Node) *asker {
+	way := &http.Transport{MaxIdleConnsPerHost: 64}
+	t.Cleanup(way.CloseIdleConnections) // or stopping waits for them
+	return &asker{addr: n.Addr(), client: &http.Client{Transport: way, Timeout: 5 * time.Minute}}
+}
+
+// request is the next of its kind.
+func (a *asker) request(service string, k kind) (req *http.Request, id string, err error) {
+	id = fmt.Sprintf("%s-%d", k, a.asked.Add(1))
 	method, path, body := k.request(id)
-	req, err := http.NewRequest(method, "http://"+s.Addr()+"/"+service+"/v1"+path, strings.NewReader(body))
+	req, err = http.NewRequest(method, "http://"+a.addr+"/"+service+"/v1"+path, strings.NewReader(body))
 	if err != nil {
-		return wrong, err.Error()
+		return nil, id, err
 	}
 	req.Header.Set("X-Test-Id", id)
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := s.client.Do(req)
+	return req, id, nil
+}
+
+// ask makes one request and says what came of it.
+func (a *asker) ask(service string, k kind) (seen, string) {
+	req, id, err := a.request(service, k)
+	if err != nil {
+		return wrong, err.Error()
+	}
+	res, err := a.client.Do(req)
 	if err != nil {
 		return wrong, "no answer: " + err.Error()
 	}
+	return k.see(id, res)
+}
+
+// askOnce asks over a connection of its own, and looks at all that comes back
+// over it: that is one answer, and nothing behind it.
+func (a *asker) askOnce(service string, k kind) (seen, string) {
+	req, id, err := a.request(service, k)
+	if err != nil {
+		return wrong, err.Error()
+	}
+	c, err := net.Dial("tcp", a.addr)
+	if err != nil {
+		return wrong, err.Error()
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	req.Close = true
+	if err := req.Write(c); err != nil {
+		return wrong, err.Error()
+	}
+	in := bufio.NewReader(c)
+	res, err := http.ReadResponse(in, req)
+	if err != nil {
+		return wrong, "no answer: " + err.Error()
+	}
+	got, why := k.see(id, res)
+	if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil && got != cut {
+		return wrong, fmt.Sprintf("%s, and behind it %.100q, %v", got, rest, err)
+	}
+	return got, why
+}
+
+// see says what an answer is to its client.
+func (k kind) see(id string, res *http.Response) (seen, string) {
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	switch {
+	head, code := res.Header, gjson.GetBytes(text, "error.code").Str
+	retry, _ := strconv.Atoi(head.Get("Retry-After"))
+	says := fmt.Sprintf("%s (%s at attempt %s)", gjson.GetBytes(text, "error.message").Str, head.Get("X-Keywheel-Key"), head.Get("X-Keywheel-Attempts"))
+	switch kind := gjson.GetBytes(text, "error.type").Str; {
 	case err != nil && res.StatusCode == http.StatusOK:
 		return cut, err.Error()
 	case err != nil:
 		return wrong, fmt.Sprintf("a broken error %d: %v", res.StatusCode, err)
 	case res.StatusCode == http.StatusOK && string(text) == k.answer(id):
-		return served, res.Header.Get("X-Keywheel-Key")
-	case res.StatusCode == http.StatusBadGateway && gjson.GetBytes(text, "error.code").Str == "keywheel_upstream" && res.Header.Get("X-Keywheel-Request") != "":
-		return refused, fmt.Sprintf("%s (%s at attempt %s)", gjson.GetBytes(text, "error.message").Str, res.Header.Get("X-Keywheel-Key"), res.Header.Get("X-Keywheel-Attempts"))
-	default:
-		return wrong, strings.ReplaceAll(fmt.Sprintf("%d %.300s", res.StatusCode, text), id, "ID")
+		return served, head.Get("X-Keywheel-Key")
+	case head.Get("X-Keywheel-Request") == "":
+	case res.StatusCode == http.StatusBadGateway && code == "keywheel_upstream":
+		return refused, says
+	case res.StatusCode != http.StatusTooManyRequests || code != "keywheel_no_key":
+	case kind == "rate_limit_error" && retry >= 1 && retry <= 30 && head["X-Should-Retry"] == nil:
+		return comeLater, says
+	case kind == "insufficient_quota" && head["Retry-After"] == nil && head.Get("X-Should-Retry") == "false":
+		return keyless, says
 	}
+	return wrong, strings.ReplaceAll(fmt.Sprintf("%d %v %.300s", res.StatusCode, head, text), id, "ID")
 }
 
 func (k kind) request(id string) (method, path, body string) {
@@ -660,7 +748,7 @@ var faults = []fault{
 		c.write("HTTP/1.1 200 OK\r\n")
 		c.drip(strings.Repeat("X-Drop: 1\r\n", 1000), 20*time.Millisecond)
 	})},
-	{name: "a head of 100 MB", sees: allRefused, do: ends(func(c *call) {
+	{name: "a head of 100 MB", heavy: true, sees: allRefused, do: ends(func(c *call) {
 		c.write("HTTP/1.1 200 OK\r\n")
 		line := "X-Much: " + strings.Repeat("x", 100_000) + "\r\n"
 		for range 1000 {
@@ -669,14 +757,14 @@ var faults = []fault{
 			}
 		}
 	})},
-	{name: "a line of 100 MB", sees: allRefused, do: ends(func(c *call) {
+	{name: "a line of 100 MB", heavy: true, sees: allRefused, do: ends(func(c *call) {
 		for range 1000 {
 			if _, err := io.WriteString(c, strings.Repeat("x", 100_000)); err != nil {
 				return
 			}
 		}
 	})},
-	{name: "hints without end", sees: allRefused, do: ends(func(c *call) {
+	{name: "hints without end", heavy: true, sees: allRefused, do: ends(func(c *call) {
 		for range 10_000 {
 			if _, err := io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"); err != nil {
 				return

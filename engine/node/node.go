@@ -257,6 +257,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 	n.stop()
 	n.tasks.Wait()
+	n.proxy.Close()
 	n.closeControl()
 	return errors.Join(err, n.closeJournal())
 }

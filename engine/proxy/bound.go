@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -22,7 +23,8 @@ func names(r *engine.Request, p *provider.Provider, query string, t top, b *body
 
 // learn notes what a successful answer's head tells of bound resources, and
 // returns what reads the rest of it from the body; nil if that tells nothing.
-func (s *sender) learn(r *engine.Request, p *provider.Provider, lease *engine.Lease, res *http.Response) *learner {
+func (s *sender) learn(r *engine.Request, t *target, lease *engine.Lease, res *http.Response) *learner {
+	p := t.provider
 	if r.Method == http.MethodDelete {
 		// Of what is part of another thing only the part is gone.
 		if len(r.Bound) == 1 && strings.HasSuffix(r.Path, "/"+r.Bound[0]) {
@@ -33,7 +35,7 @@ func (s *sender) learn(r *engine.Request, p *provider.Provider, lease *engine.Le
 	if !p.Learns(r.Method, r.Path, r.Repeatable) {
 		return nil
 	}
-	l := &learner{provider: p, lease: lease, bound: s.bound, method: r.Method, path: r.Path, stream: formOf(res.Header) == stream, encoding: res.Header.Get("Content-Encoding")}
+	l := &learner{provider: p, redactor: t.redactor, lease: lease, bound: s.bound, method: r.Method, path: r.Path, stream: formOf(res.Header) == stream, encoding: res.Header.Get("Content-Encoding")}
 	l.bind(p.LearnedInHead(res.Header))
 	return l
 }
@@ -46,6 +48,7 @@ const maxLearn = 64 << 10
 // the key before the client has them.
 type learner struct {
 	provider     *provider.Provider
+	redactor     *redactor
 	lease        *engine.Lease
 	bound        func() // after each Bind; nil is nobody
 	method, path string
@@ -76,6 +79,9 @@ func (l *learner) pass(b []byte, end bool) (more bool) {
 }
 
 func (l *learner) bind(ids []string) {
+	// An id is written down, so one that holds the key is none. What is shorter
+	// than a piece is no key.
+	ids = slices.DeleteFunc(ids, func(id string) bool { return len(l.redactor.pieces) > 0 && l.redactor.words(id) != id })
 	if len(ids) == 0 {
 		return
 	}

@@ -76,6 +76,10 @@ func New(e *engine.Engine, o Options) (*Proxy, error) {
 // Drain makes the proxy refuse new requests; those under way finish.
 func (p *Proxy) Drain() { p.draining.Store(true) }
 
+// Close closes the connections to upstream that nothing is under way on. It is
+// for when the proxy is drained.
+func (p *Proxy) Close() { p.ways.close() }
+
 // Server is an http.Server for the proxy, with the bounds that keep a bad client
 // from taking more than its share. The caller sets its ErrorLog and serves it.
 func (p *Proxy) Server() *http.Server {

@@ -292,7 +292,7 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		a.model, a.prices = r.Model, s.prices
 	}
 	if v.Kind == engine.OK && res.StatusCode >= 200 && res.StatusCode < 300 && !o.unkept {
-		a.learn = s.learn(r, t.provider, lease, res)
+		a.learn = s.learn(r, t, lease, res)
 	}
 	res.Body = a
 	if rw, ok := a.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {
@@ -473,12 +473,19 @@ func readError(res *http.Response, r *redactor) []byte {
 	return text
 }
 
+// gzipped is how what gzip made begins.
+var gzipped = []byte("\x1f\x8b\x08")
+
 // decode undoes a content encoding. A body that cannot be read could hide a
 // key, so it is dropped. whole is false where it stops in the middle.
 func decode(raw []byte, encoding string) (text []byte, decoded, whole bool) {
 	var r io.Reader
 	var err error
-	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	encoding = strings.ToLower(strings.TrimSpace(encoding))
+	if (encoding == "" || encoding == "identity") && bytes.HasPrefix(raw, gzipped) {
+		encoding = "gzip" // which is not said, but seen
+	}
+	switch encoding {
 	case "", "identity":
 		return raw, false, true
 	case "gzip", "x-gzip":

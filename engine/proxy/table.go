@@ -209,3 +209,12 @@ func (w *ways) keep(o *Options) {
 		}
 	}
 }
+
+// close closes the connections that are idle.
+func (w *ways) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.by {
+		t.CloseIdleConnections()
+	}
+}
