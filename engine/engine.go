@@ -35,6 +35,9 @@ type Engine struct {
 	// lines are the services in whose line somebody waits, the next to be
 	// served first.
 	lines []*service
+	// unserved is set where those who wait may be served otherwise than when they
+	// were looked at last.
+	unserved bool
 	// habits are what is known of models, by name.
 	habits map[string]*habits
 	// incidents are by provider name.
@@ -329,11 +332,12 @@ func (e *Engine) ready(k *key, now time.Time) {
 }
 
 // touched brings everything up to date after a hold of the holder changed: its
-// keys, and the services that may have gone down or come back by it.
+// keys, and the services that may have gone down or come back by it. Who waits
+// is served by [Engine.serve].
 func (e *Engine) touched(h *holder, now time.Time) {
 	e.readyAll(h, now)
 	e.checkHealth(now)
-	e.dispatch(now)
+	e.unserved = true
 }
 
 // readyAll is ready for each key of the holder.

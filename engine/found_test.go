@@ -137,6 +137,29 @@ func TestWhoMayHaveAFallbackKeyIsNotKeptByWhoMayNot(t *testing.T) {
 	}
 }
 
+// TestWhoWaitsIsServedOnceAllIsDone has the only key above come free by the answer
+// that holds it for another model.
+func TestWhoWaitsIsServedOnceAllIsDone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 2, func(c *Config) {
+			c.Keys[0].Limits = []quota.Limit{{Unit: quota.Concurrent, Amount: 1}}
+			s := &c.Services[0]
+			s.Keys, s.Fallback, s.FallbackAfter = []string{"k1"}, []string{"k2"}, 5*time.Second
+		})
+		l, other := acquire(t, e, request()), request()
+		other.Model = "other"
+		w := waitFor(e, context.Background(), other)
+		time.Sleep(4500 * time.Millisecond) // what may end any time is no longer worth waiting for
+		v := cooling(2 * time.Minute)
+		v.Model = "m"
+		l.Judge(v)
+		if w := <-w; w.lease == nil || w.lease.Key().Name != "k1" || w.took != 4500*time.Millisecond {
+			t.Errorf("got %+v, want k1 when it is free", w)
+		}
+	})
+}
+
 func TestARotationThatIsRefusedMovesNothing(t *testing.T) {
 	t.Parallel()
 	e, err := New(Config{Keys: testKeys("k1", "k2", "k3"), Services: []Service{{Name: "svc", Strategy: Failover, Keys: []string{"k1"}, Fallback: []string{"k2", "k3"}}}})

@@ -122,9 +122,7 @@ func (m *model) judge(no int, v mVerdict, got bool) error {
 				m.hold(s, mHold{State: Cooling, Until: m.now.Add(time.Hour)}, v.Kind)
 			}
 		}
-		if again, sure = m.another(r); again && m.waits() > 0 {
-			sure = false // those in line may have been given what the hold let them have
-		}
+		again, sure = m.another(r)
 	case UpstreamFault:
 		r.Faults++
 		m.fault(r)

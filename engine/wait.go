@@ -234,6 +234,7 @@ func (e *Engine) due(now time.Time) bool {
 // which they came; services that wait for one key take turns. It wakes nobody
 // who is not served.
 func (e *Engine) dispatch(now time.Time) {
+	e.unserved = false
 	for idle := 0; idle < len(e.lines); {
 		s := e.lines[0]
 		copy(e.lines, e.lines[1:])
@@ -246,18 +247,24 @@ func (e *Engine) dispatch(now time.Time) {
 	}
 }
 
-// freed dispatches what a key has to give after an answer, if somebody waits for
-// that.
-func (e *Engine) freed(l *Lease, now time.Time) {
+// serve dispatches what an operation has changed, once, when all of it is done:
+// a key that is free only then is not passed over for another.
+func (e *Engine) serve(now time.Time) {
+	if e.unserved {
+		e.dispatch(now)
+	}
+}
+
+// freed notes that a key may have something to give after an answer, if somebody
+// waits for that.
+func (e *Engine) freed(l *Lease) {
 	waits := len(l.req.svc.queue) > 0 || l.holders[1] != nil
 	for _, k := range l.cred.names {
 		for _, p := range k.places {
 			waits = waits || len(p.tier.service.queue) > 0
 		}
 	}
-	if waits {
-		e.dispatch(now)
-	}
+	e.unserved = e.unserved || waits
 }
 
 // serveFirst gives a lease to the first of a line whom a key can serve now.
