@@ -28,16 +28,9 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	d := &differences{e: e, m: m}
+	d.holders() // first: what the engine chose of a hold's time decides the rest
 	for k := range m.c.Keys {
 		d.key(k)
-	}
-	for _, c := range e.retired { // what is known of it may be needed again
-		if no := slices.Index(m.w.Prints[:], c.fingerprint); no >= 0 {
-			d.holder(fmt.Sprintf("retired secret %d", no), &c.holder, &m.creds[no].mHolder)
-		}
-	}
-	for a := range m.accounts {
-		d.holder(fmt.Sprintf("a%d", a), e.accounts[accountID(a)], &m.accounts[a])
 	}
 	for i := range m.services {
 		d.service(i)
@@ -62,6 +55,24 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 		return errors.New(strings.Join(d.all, "; "))
 	}
 	return nil
+}
+
+// holders compares what is known of secrets and accounts.
+func (d *differences) holders() {
+	m, e := d.m, d.e
+	for k := range m.c.Keys {
+		if ek := e.keyBy[keyName(k)]; ek != nil && m.c.Keys[k].Present {
+			d.holder(keyName(k), &ek.cred.holder, &m.creds[m.cred(k)].mHolder)
+		}
+	}
+	for _, c := range e.retired { // what is known of it may be needed again
+		if no := slices.Index(m.w.Prints[:], c.fingerprint); no >= 0 {
+			d.holder(fmt.Sprintf("retired secret %d", no), &c.holder, &m.creds[no].mHolder)
+		}
+	}
+	for a := range m.accounts {
+		d.holder(fmt.Sprintf("a%d", a), e.accounts[accountID(a)], &m.accounts[a])
+	}
 }
 
 // present compares whether an answer to the client would be to the present
@@ -95,7 +106,6 @@ func (d *differences) key(k int) {
 	}
 	d.at(name+" draining", ek.draining, m.keys[k].Draining)
 	c, cr := ek.cred, &m.creds[m.cred(k)]
-	d.holder(name, &c.holder, &cr.mHolder)
 	if m.cred(k) < mSecrets {
 		d.at(name+" requests", c.requests, cr.Requests)
 		d.at(name+" verdicts", c.verdicts.list(), cr.Verdicts)
