@@ -53,8 +53,9 @@ type Engine struct {
 	rng     *rand.Rand
 	// lookedAt is when the machine's clock was last looked at.
 	lookedAt time.Time
-	// sweepAt is when holds that ended by time are next looked for.
-	sweepAt time.Time
+	// sweepAt is when holds that ended by time are next looked for, endAt when
+	// something ends that a person or the config has given an end.
+	sweepAt, endAt time.Time
 	// recountAt is when the limits are next looked at all together.
 	recountAt time.Time
 	// proving is how many keys that have never served are being asked.
@@ -442,7 +443,7 @@ func (e *Engine) sweep(now time.Time) {
 			changed = true
 		}
 	}
-	e.sweepAt = earlier(e.sweepAt, e.nextEnd(now))
+	e.expectEnd(now)
 	if changed {
 		for _, k := range e.keys {
 			e.ready(k, now)
@@ -453,9 +454,9 @@ func (e *Engine) sweep(now time.Time) {
 	e.quietIncidents(now)
 }
 
-// nextEnd is when next something ends that a person or the config has given an
-// end; in an hour if nothing does before.
-func (e *Engine) nextEnd(now time.Time) time.Time {
+// expectEnd finds out when next something ends that a person or the config has
+// given an end; in an hour if nothing does before.
+func (e *Engine) expectEnd(now time.Time) {
 	at := now.Add(time.Hour)
 	next := func(t time.Time) {
 		if t.After(now) {
@@ -476,5 +477,5 @@ func (e *Engine) nextEnd(now time.Time) time.Time {
 			next(l.until)
 		}
 	}
-	return at
+	e.endAt, e.sweepAt = at, earlier(e.sweepAt, at)
 }

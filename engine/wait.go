@@ -13,7 +13,8 @@ import (
 // the first that wakes up for it.
 type line struct {
 	queue []*waiter
-	// due is when the next of the line can be served, as far as is known.
+	// due is when the next of the line can be served, or a key may end, as far as
+	// is known.
 	due time.Time
 	// gatherer is the first in line where it waits only for tokens, gathers the
 	// key that they gather on: nobody behind takes them away.
@@ -69,12 +70,12 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 	}
 	w := &waiter{r: r, wake: make(chan struct{}, 1)}
 	e.enqueue(s, w)
-	if s.queue[0] == w || s.due.IsZero() || soon.Before(s.due) {
+	if s.queue[0] == w || soon.Before(s.due) {
 		e.dispatch(now) // finds out when it is due
 	}
 	for w.lease == nil {
 		until := deadline
-		if s.queue[0] == w && !s.due.IsZero() {
+		if s.queue[0] == w {
 			until = earliest(until, s.due)
 		}
 		timer := time.NewTimer(max(until.Sub(now), 50*time.Microsecond))
@@ -275,7 +276,7 @@ func (e *Engine) serveFirst(s *service, now time.Time) bool {
 	var failed [8]*Request
 	var lost [8]bool
 	n := 0
-	due := time.Time{}
+	due := e.endAt // a key above may end, and leave it to one below
 	before := s.gatherer
 	s.gatherer, s.gathers = nil, nil
 	for i, w := range s.queue {
@@ -309,7 +310,7 @@ func (e *Engine) serveFirst(s *service, now time.Time) bool {
 		}
 		due = earliest(due, at)
 	}
-	if sooner := !due.IsZero() && (s.due.IsZero() || due.Before(s.due)); sooner {
+	if due.Before(s.due) {
 		s.queue[0].nudge()
 	}
 	s.due = due
