@@ -40,11 +40,13 @@ type oracle struct {
 	batch   int
 	steps   int
 	panics  chan string
+	// answered tells that a client was, while time passes.
+	answered chan struct{}
 }
 
 func newOracle(seed uint64) *oracle {
 	now := time.Now()
-	o := &oracle{panics: make(chan string, 100)}
+	o := &oracle{panics: make(chan string, 100), answered: make(chan struct{}, 1)}
 	o.w, o.confs = oracleWorld(seed, now)
 	var err error
 	if o.e, err = New(o.w.config(o.confs(0)), WithSeed(seed), WithPatience(o.w.Patience, o.w.MaxWaiting)); err != nil {
@@ -184,6 +186,10 @@ func (o *oracle) run(ops []oracleOp) error {
 			defer mu.Unlock()
 			if op.Do == "begin" || op.Do == "again" {
 				o.clients[op.Client].out = out
+				select {
+				case o.answered <- struct{}{}:
+				default:
+				}
 			} else {
 				outs[i] = out
 			}
@@ -205,7 +211,15 @@ func (o *oracle) pass(d time.Duration) error {
 				to = earlier(to, at.Add(late))
 			}
 		}
-		time.Sleep(to.Sub(now))
+		select {
+		case <-o.answered: // before
+		default:
+		}
+		select {
+		case <-time.After(to.Sub(now)):
+		case <-o.answered: // by a limit that only the engine knows
+			time.Sleep(late)
+		}
 		synctest.Wait()
 		quiet := false
 		for _, inc := range o.m.faults {
