@@ -52,26 +52,8 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 		}
 		return false
 	}
-	// Whoever has been answered may have been as soon as could be or later.
 	explained := permute(order, 0, func(order []int) bool {
-		var from [mClients]int
-		for range 5000 {
-			if try(order, from) {
-				return true
-			}
-			i := 0
-			for ; i < len(from); i++ {
-				if waiters[i].sort != pending && from[i] < len(ops) {
-					from[i]++
-					break
-				}
-				from[i] = 0
-			}
-			if i == len(from) {
-				break
-			}
-		}
-		return false
+		return moments(order, outs, &waiters, func(from [mClients]int) bool { return try(order, from) })
 	})
 	if !explained {
 		if len(ops) > 1 {
@@ -85,6 +67,58 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 		}
 	}
 	return nil
+}
+
+// moments calls f with after how many of the operations each client may have been
+// answered, until one is right: as soon as could be, or later.
+func moments(order []int, outs []outcome, waiters *[mClients]outcome, f func(from [mClients]int) bool) bool {
+	var from [mClients]int
+	if f(from) {
+		return true
+	}
+	// Who is told that there is no key finds that out for itself: the likeliest is
+	// when the calls returned, then all at once.
+	told := func(after func(w outcome) int) bool {
+		for i, w := range waiters {
+			if w.sort == gotNone || w.sort == gotNoService {
+				from[i] = after(w)
+			}
+		}
+		return f(from)
+	}
+	if told(func(w outcome) (n int) {
+		for i, at := range order {
+			if outs[at].order < w.order {
+				n = i + 1
+			}
+		}
+		return n
+	}) {
+		return true
+	}
+	for n := range order {
+		if told(func(outcome) int { return n + 1 }) {
+			return true
+		}
+	}
+	from = [mClients]int{}
+	for range 5000 {
+		i := 0
+		for ; i < len(from); i++ {
+			if waiters[i].sort != pending && from[i] < len(order) {
+				from[i]++
+				break
+			}
+			from[i] = 0
+		}
+		if i == len(from) {
+			return false
+		}
+		if f(from) {
+			return true
+		}
+	}
+	return false
 }
 
 // permute calls f with the orders of a list until one is right.
@@ -178,9 +212,7 @@ func (o *oracle) step(m *model, op oracleOp, out outcome) error {
 		m.reload(o.confs(op.Conf))
 		m.pass(m.now)
 	case "snapshot":
-		if out.text != "" {
-			return errors.New(out.text)
-		}
+		return m.shows(out.seen)
 	}
 	return nil
 }

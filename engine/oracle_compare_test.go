@@ -51,10 +51,14 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 	d.at("client errors", e.clientErrors, m.clientErrors)
 	d.at("in flight", e.inFlight, m.inFlight)
 	d.at("waiting", e.waiting, m.waits())
-	if len(d.all) > 0 {
-		return errors.New(strings.Join(d.all, "; "))
+	return d.err()
+}
+
+func (d *differences) err() error {
+	if len(d.all) == 0 {
+		return nil
 	}
-	return nil
+	return errors.New(strings.Join(d.all, "; "))
 }
 
 // holders compares what is known of secrets and accounts.
@@ -240,6 +244,42 @@ func (d *differences) undo() {
 		want = append(want, text)
 	}
 	d.at("what can be undone", strings.Join(got, ", "), strings.Join(want, ", "))
+}
+
+// shows compares a snapshot that was taken among the operations of a batch: all
+// that it says is of one moment.
+func (m *model) shows(snap *Snapshot) error {
+	d := &differences{m: m}
+	p := &snap.Proxy
+	d.at("in all", fmt.Sprint(p.InFlight, p.Waiting, p.Requests, p.ClientErrors, p.Failures), fmt.Sprint(m.inFlight, m.waits(), m.requests, m.clientErrors, m.failures))
+	for i := range snap.Services {
+		s := &snap.Services[i]
+		is := &m.services[s.Name[1]-'1']
+		d.at(s.Name, fmt.Sprint(s.InFlight, s.Waiting, s.Requests, s.Failures, s.Verdicts.list()), fmt.Sprint(is.InFlight, len(is.Queue), is.Requests, is.Failures, is.Verdicts))
+	}
+	for i := range snap.Keys {
+		k := &snap.Keys[i]
+		no := keyNo(k.Name)
+		c := &m.creds[m.cred(no)]
+		d.at(k.Name+" draining", k.Draining, m.keys[no].Draining)
+		if !m.perhaps(no) {
+			d.at(k.Name, k.State, m.state(no))
+		}
+		if m.cred(no) < mSecrets {
+			d.at(k.Name, fmt.Sprint(k.InFlight, k.Requests, k.InputTokens, k.Verdicts.list()), fmt.Sprint(c.InFlight, c.Requests, c.Input, c.Verdicts))
+		}
+	}
+	return d.err()
+}
+
+// perhaps reports whether it is not known yet if the key is held.
+func (m *model) perhaps(k int) bool {
+	for _, h := range m.holders(m.cred(k)) {
+		if h != nil && h.Slots[0].Hold.Perhaps {
+			return true
+		}
+	}
+	return false
 }
 
 func (v Verdicts) list() [kinds]int64 {

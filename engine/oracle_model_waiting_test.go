@@ -16,6 +16,7 @@ type outcome struct {
 	again bool
 	done  bool
 	text  string
+	seen  *Snapshot
 	at    time.Time
 	order int64 // in which the calls returned
 }
@@ -276,7 +277,7 @@ func (m *model) dispatch(outs *[mClients]outcome) error {
 					m.leave(no)
 					m.refuse(no)
 					again = true
-				case out.sort == gotNoService && m.removed(r):
+				case out.sort == gotNoService && m.removed(r) && m.answers(no):
 					m.leave(no)
 					m.end(no, ClientError)
 					again = true
