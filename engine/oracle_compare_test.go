@@ -41,8 +41,8 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 	}
 	d.undo()
 	for i := range clients { // of which secret, where a reload gave the key another
-		if r := &m.clients[i]; (r.Phase == leased || r.Phase == judged) && r.Tried[r.Attempts-1].Cred < mSecrets {
-			d.at(fmt.Sprintf("client %d has the secret it had", i), clients[i].l.cred.fingerprint == m.w.Prints[r.Tried[r.Attempts-1].Cred], true)
+		if r := &m.clients[i]; (r.Phase == leased || r.Phase == judged) && r.last().Cred < mSecrets {
+			d.at(fmt.Sprintf("client %d has the secret it had", i), clients[i].l.cred.fingerprint == m.w.Prints[r.last().Cred], true)
 			d.present(i, clients[i].l, r)
 		}
 	}
@@ -82,7 +82,7 @@ func (d *differences) holders() {
 // present compares whether an answer to the client would be to the present
 // generation of each slot.
 func (d *differences) present(no int, l *Lease, r *mRequest) {
-	a := &r.Tried[r.Attempts-1]
+	a := r.last()
 	for i, h := range d.m.holders(a.Cred) {
 		for j, p := range [...]int{0, r.Model, r.Scope} {
 			if h == nil || j > 0 && p == 0 {

@@ -153,7 +153,7 @@ func (m *model) buckets(r *mRequest, c int) []mUse {
 
 // release gives back what the lease holds.
 func (m *model) release(r *mRequest) {
-	c := r.Tried[r.Attempts-1].Cred
+	c := r.last().Cred
 	for _, h := range m.holders(c) {
 		if h != nil {
 			h.InFlight--
@@ -169,7 +169,7 @@ func (m *model) closed(no int, how string, input int64) {
 	r := &m.clients[no]
 	m.endTrials(r, false)
 	m.release(r)
-	cr := &m.creds[r.Tried[r.Attempts-1].Cred]
+	cr := &m.creds[r.last().Cred]
 	cr.Input += input
 	kind := r.Kind
 	switch how {
