@@ -198,11 +198,14 @@ func (o *oracle) step(m *model, op oracleOp, out outcome) error {
 	case "tested":
 		m.tested(op.Key, op.Kind)
 	case "act":
-		to := nobody
-		if _, name, ok := strings.Cut(out.text, "→ k"); ok && out.done {
-			to = keyNo("k" + name)
+		d := mDeed{verb: op.Verb, key: op.Key, service: op.Service, to: nobody}
+		if op.For > 0 {
+			d.until = m.now.Add(op.For)
 		}
-		if err := m.act(op.Verb, op.Key, op.Service, op.For, out.done, to); err != nil {
+		if _, name, ok := strings.Cut(out.text, "→ k"); ok && out.done {
+			d.to = keyNo("k" + name)
+		}
+		if err := m.act(d, out.done); err != nil {
 			return fmt.Errorf("%w (%s)", err, out.text)
 		}
 	case "reload":
