@@ -39,7 +39,7 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 	// The order in which the calls returned is the likeliest.
 	slices.SortStableFunc(order, func(a, b int) int { return int(outs[a].order - outs[b].order) })
 	var first error
-	try := func(order []int, from [mClients]int) bool {
+	try := func(order []int, from answers) bool {
 		m := o.m.clone()
 		m.from = from
 		err := o.replay(m, ops, outs, order, &waiters)
@@ -52,9 +52,8 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 		}
 		return false
 	}
-	explained := permute(order, 0, func(order []int) bool {
-		return moments(order, outs, &waiters, func(from [mClients]int) bool { return try(order, from) })
-	})
+	explained := permute(order, 0, func(order []int) bool { return likely(order, outs, &waiters, try) }) ||
+		permute(order, 0, func(order []int) bool { return unlikely(order, &waiters, try) })
 	if !explained {
 		if len(ops) > 1 {
 			return fmt.Errorf("no order of the %d operations explains it; in the likeliest: %w", len(ops), first)
@@ -69,31 +68,38 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 	return nil
 }
 
-// moments calls f with after how many of the operations each client may have been
-// answered, until one is right: as soon as could be, or later.
-func moments(order []int, outs []outcome, waiters *[mClients]outcome, f func(from [mClients]int) bool) bool {
-	var from [mClients]int
-	if f(from) {
-		return true
-	}
-	// Who is told that there is no key finds that out for itself: the likeliest is
-	// when the calls returned, then all at once.
+// answers is after how many of the operations each client may be answered. One
+// that is given a key is as soon as could be; who is told that there is none finds
+// that out for itself, then or later.
+type answers [mClients]int
+
+// likely tries the likeliest answers: at once, when the calls returned, and all
+// after the same operation.
+func likely(order []int, outs []outcome, waiters *[mClients]outcome, try func([]int, answers) bool) bool {
 	told := func(after func(w outcome) int) bool {
+		var from answers
 		for i, w := range waiters {
 			if w.sort == gotNone || w.sort == gotNoService {
 				from[i] = after(w)
 			}
 		}
-		return f(from)
+		return try(order, from)
 	}
-	if told(func(w outcome) (n int) {
+	returned := func(w outcome) (n int) {
 		for i, at := range order {
 			if outs[at].order < w.order {
 				n = i + 1
 			}
 		}
 		return n
-	}) {
+	}
+	if try(order, answers{}) {
+		return true
+	}
+	if !slices.ContainsFunc(waiters[:], func(w outcome) bool { return w.sort == gotNone || w.sort == gotNoService }) {
+		return false
+	}
+	if told(returned) {
 		return true
 	}
 	for n := range order {
@@ -101,7 +107,12 @@ func moments(order []int, outs []outcome, waiters *[mClients]outcome, f func(fro
 			return true
 		}
 	}
-	from = [mClients]int{}
+	return false
+}
+
+// unlikely tries all other answers, up to a bound.
+func unlikely(order []int, waiters *[mClients]outcome, try func([]int, answers) bool) bool {
+	var from answers
 	for range 5000 {
 		i := 0
 		for ; i < len(from); i++ {
@@ -114,7 +125,7 @@ func moments(order []int, outs []outcome, waiters *[mClients]outcome, f func(fro
 		if i == len(from) {
 			return false
 		}
-		if f(from) {
+		if try(order, from) {
 			return true
 		}
 	}

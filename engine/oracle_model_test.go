@@ -25,7 +25,7 @@ type model struct {
 	// done is how many operations of the batch are done, from after how many each
 	// client is answered that may be sooner or later: that is the engine's choice.
 	done int
-	from [mClients]int
+	from answers
 
 	requests, failures, clientErrors int64
 	inFlight                         int
