@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // differences collects where the engine and the model differ.
@@ -205,6 +206,16 @@ func (d *differences) service(i int) {
 	}
 	want.Given = nil
 	d.at(name+" key in use", inUse, want.InUse)
+	if s.Strategy == Failover {
+		for tier, t := range s.tiers {
+			d.at(fmt.Sprintf("%s tier %d is on", name, tier), t.members[t.next].key.Name, keyName(want.Cursor[tier]))
+		}
+	}
+	for talk, on := range want.Stuck {
+		if got, ok := s.stuck.on[fmt.Sprint(talk)]; m.now.Sub(on.at) <= time.Hour {
+			d.at(fmt.Sprintf("%s talk %d is on %s", name, talk, keyName(on.key)), ok && got.key.Name == keyName(on.key), true)
+		}
+	}
 }
 
 // undo compares what can be taken back: what an action changed is not seen
