@@ -39,9 +39,10 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 	// The order in which the calls returned is the likeliest.
 	slices.SortStableFunc(order, func(a, b int) int { return int(outs[a].order - outs[b].order) })
 	var first error
+	var turns [mServices]int
 	try := func(order []int, from answers) bool {
 		m := o.m.clone()
-		m.from = from
+		m.from, m.turns = from, turns
 		err := o.replay(m, ops, outs, order, &waiters)
 		if err == nil {
 			o.m = m
@@ -52,8 +53,11 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 		}
 		return false
 	}
-	explained := permute(order, 0, func(order []int) bool { return likely(order, outs, &waiters, try) }) ||
-		permute(order, 0, func(order []int) bool { return unlikely(order, &waiters, try) })
+	explained := false
+	for _, turns = range lineOrders(&waiters) {
+		explained = explained || permute(order, 0, func(order []int) bool { return likely(order, outs, &waiters, try) })
+	}
+	explained = explained || permute(order, 0, func(order []int) bool { return unlikely(order, &waiters, try) })
 	if !explained {
 		if len(ops) > 1 {
 			return fmt.Errorf("no order of the %d operations explains it; in the likeliest: %w", len(ops), first)
@@ -66,6 +70,22 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 		}
 	}
 	return nil
+}
+
+// lineOrders are the orders in which the services' lines may be served: which of
+// several is first is the engine's choice.
+func lineOrders(waiters *[mClients]outcome) [][mServices]int {
+	all := [][mServices]int{{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {1, 0, 2}, {2, 1, 0}}
+	given := 0
+	for _, w := range waiters {
+		if w.sort == gotKey {
+			given++
+		}
+	}
+	if given < 2 {
+		return all[:1]
+	}
+	return all
 }
 
 // answers is after how many of the operations each client may be answered. One

@@ -206,7 +206,7 @@ func (d *differences) service(i int) {
 	}
 	want.Given = nil
 	d.at(name+" key in use", inUse, want.InUse)
-	if s.Strategy == Failover {
+	if s.Strategy == Failover && len(s.lends) == lends {
 		for tier, t := range s.tiers {
 			d.at(fmt.Sprintf("%s tier %d is on", name, tier), t.members[t.next].key.Name, keyName(want.Cursor[tier]))
 		}

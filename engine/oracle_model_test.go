@@ -23,9 +23,11 @@ type model struct {
 	faults   [mProviders]mIncident
 	undo     []mDeed
 	// done is how many operations of the batch are done, from after how many each
-	// client is answered that may be sooner or later: that is the engine's choice.
-	done int
-	from answers
+	// client is answered that may be sooner or later, turns in which order the lines
+	// are served: that is the engine's choice.
+	done  int
+	from  answers
+	turns [mServices]int
 
 	requests, failures, clientErrors int64
 	inFlight                         int

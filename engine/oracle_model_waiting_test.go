@@ -262,7 +262,7 @@ func (m *model) dispatch(outs *[mClients]outcome) error {
 	var given [mServices][]int
 	for again := true; again; {
 		again = false
-		for i := range m.services {
+		for _, i := range m.turns {
 			for _, no := range m.services[i].Queue {
 				r, out := &m.clients[no], outs[no]
 				keys, sure := m.choices(r)
