@@ -37,8 +37,12 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 		d.service(i)
 	}
 	for p := range m.faults {
-		inc := e.incidents[fmt.Sprintf("p%d", p)]
-		d.at(fmt.Sprintf("p%d incident", p), inc != nil && inc.active, m.faults[p].Active)
+		inc, want := e.incidents[fmt.Sprintf("p%d", p)], &m.faults[p]
+		if inc == nil {
+			inc = &incident{}
+		}
+		d.at(fmt.Sprintf("p%d incident", p), inc.active, want.Active)
+		d.at(fmt.Sprintf("p%d faults in a row, keys failing", p), fmt.Sprint(inc.inARow, inc.failing(m.now)), fmt.Sprint(want.InARow, want.failing(m.now)))
 	}
 	d.undo()
 	for i := range clients { // of which secret, where a reload gave the key another
@@ -161,6 +165,8 @@ func (d *differences) slot(where string, s *slot, want *mSlot) {
 	}
 	d.at(where+" being tried", hd.trying, wh.Trying)
 	d.at(where+" being confirmed", hd.confirming, wh.Confirm)
+	d.at(where+" next pause", hd.wait, wh.Wait)
+	d.at(where+" rejected for", hd.part, mParts[wh.Part])
 	if hd.until.Before(wh.Until) || hd.until.After(wh.UntilMax) || hd.until.IsZero() != wh.Until.IsZero() {
 		d.all = append(d.all, fmt.Sprintf("%s held for %v, want %v to %v", where, hd.until.Sub(now), wh.Until.Sub(now), wh.UntilMax.Sub(now)))
 	}
@@ -190,13 +196,13 @@ func (d *differences) service(i int) {
 		}
 	}
 	d.at(name+" pin", pin, want.Pin)
-	lends := 0
+	var lends []mLend
 	for _, l := range s.lends {
 		if m.now.Before(l.until) {
-			lends++
+			lends = append(lends, mLend{keyNo(l.key.Name), l.until})
 		}
 	}
-	d.at(name+" lends", lends, len(want.Lends))
+	d.at(name+" lends", fmt.Sprint(lends), fmt.Sprint(want.Lends))
 	inUse := nobody
 	if s.inUse != nil && m.lists(i, keyNo(s.inUse.Name)) {
 		inUse = keyNo(s.inUse.Name)
@@ -206,7 +212,7 @@ func (d *differences) service(i int) {
 	}
 	want.Given = nil
 	d.at(name+" key in use", inUse, want.InUse)
-	if s.Strategy == Failover && len(s.lends) == lends {
+	if s.Strategy == Failover && len(s.lends) == len(lends) {
 		for tier, t := range s.tiers {
 			d.at(fmt.Sprintf("%s tier %d is on", name, tier), t.members[t.next].key.Name, keyName(want.Cursor[tier]))
 		}
