@@ -35,6 +35,9 @@ type Engine struct {
 	// lines are the services in whose line somebody waits, the next to be
 	// served first.
 	lines []*service
+	// unserved is set where those who wait may be served otherwise than when they
+	// were looked at last.
+	unserved bool
 	// habits are what is known of models, by name.
 	habits map[string]*habits
 	// incidents are by provider name.
@@ -50,8 +53,9 @@ type Engine struct {
 	rng     *rand.Rand
 	// lookedAt is when the machine's clock was last looked at.
 	lookedAt time.Time
-	// sweepAt is when holds that ended by time are next looked for.
-	sweepAt time.Time
+	// sweepAt is when holds that ended by time are next looked for, endAt when
+	// something ends that a person or the config has given an end.
+	sweepAt, endAt time.Time
 	// recountAt is when the limits are next looked at all together.
 	recountAt time.Time
 	// proving is how many keys that have never served are being asked.
@@ -329,11 +333,12 @@ func (e *Engine) ready(k *key, now time.Time) {
 }
 
 // touched brings everything up to date after a hold of the holder changed: its
-// keys, and the services that may have gone down or come back by it.
+// keys, and the services that may have gone down or come back by it. Who waits
+// is served by [Engine.serve].
 func (e *Engine) touched(h *holder, now time.Time) {
 	e.readyAll(h, now)
 	e.checkHealth(now)
-	e.dispatch(now)
+	e.unserved = true
 }
 
 // readyAll is ready for each key of the holder.
@@ -438,7 +443,7 @@ func (e *Engine) sweep(now time.Time) {
 			changed = true
 		}
 	}
-	e.sweepAt = earlier(e.sweepAt, e.nextEnd(now))
+	e.expectEnd(now)
 	if changed {
 		for _, k := range e.keys {
 			e.ready(k, now)
@@ -449,9 +454,9 @@ func (e *Engine) sweep(now time.Time) {
 	e.quietIncidents(now)
 }
 
-// nextEnd is when next something ends that a person or the config has given an
-// end; in an hour if nothing does before.
-func (e *Engine) nextEnd(now time.Time) time.Time {
+// expectEnd finds out when next something ends that a person or the config has
+// given an end; in an hour if nothing does before.
+func (e *Engine) expectEnd(now time.Time) {
 	at := now.Add(time.Hour)
 	next := func(t time.Time) {
 		if t.After(now) {
@@ -472,5 +477,5 @@ func (e *Engine) nextEnd(now time.Time) time.Time {
 			next(l.until)
 		}
 	}
-	return at
+	e.endAt, e.sweepAt = at, earlier(e.sweepAt, at)
 }

@@ -91,6 +91,48 @@ func TestWhoWaitsAndForHowLong(t *testing.T) {
 	}
 }
 
+// TestAKeyAboveThatEndsLeavesTheRestToTheFallback has a request wait for a key
+// that may be free at any moment, and is lent or in date for two seconds more.
+func TestAKeyAboveThatEndsLeavesTheRestToTheFallback(t *testing.T) {
+	t.Parallel()
+	one := []quota.Limit{{Unit: quota.Concurrent, Amount: 1}}
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		before func(*testing.T, *Engine)
+		key    string
+	}{
+		{"its lend", func(c *Config) {
+			c.Keys[2].Limits = one
+			s := &c.Services[0]
+			s.Keys, s.Fallback = []string{"k1"}, []string{"k2"}
+			c.Services = append(c.Services, Service{Name: "other", Keys: []string{"k3"}})
+		}, func(t *testing.T, e *Engine) {
+			do(t, e, Action{Verb: VerbDisable, Key: "k1"})
+			do(t, e, Action{Verb: VerbLend, Service: "svc", Key: "k3", ForS: 2.3})
+		}, "k3"},
+		{"its time", func(c *Config) {
+			c.Keys[0].Limits, c.Keys[0].Expires = one, time.Now().Add(2300*time.Millisecond)
+			s := &c.Services[0]
+			s.Keys, s.Fallback = []string{"k1"}, []string{"k2"}
+		}, func(*testing.T, *Engine) {}, "k1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e := patient(t, 3, c.change, func(c *Config) { c.Services[0].FallbackAfter = 9 * time.Second })
+				c.before(t, e)
+				if l := acquire(t, e, request()); l.Key().Name != c.key {
+					t.Fatalf("served by %s", l.Key().Name)
+				}
+				if w := <-waitFor(e, context.Background(), request()); w.lease == nil || w.lease.Key().Name != "k2" || w.took > 2301*time.Millisecond {
+					t.Errorf("got %+v, want k2 after 2.3s", w)
+				}
+			})
+		})
+	}
+}
+
 // cool sends one request to the key and has it told to wait.
 func cool(t *testing.T, e *Engine, key string, d time.Duration) {
 	t.Helper()
@@ -135,6 +177,29 @@ func TestWhoMayHaveAFallbackKeyIsNotKeptByWhoMayNot(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhoWaitsIsServedOnceAllIsDone has the only key above come free by the answer
+// that holds it for another model.
+func TestWhoWaitsIsServedOnceAllIsDone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := patient(t, 2, func(c *Config) {
+			c.Keys[0].Limits = []quota.Limit{{Unit: quota.Concurrent, Amount: 1}}
+			s := &c.Services[0]
+			s.Keys, s.Fallback, s.FallbackAfter = []string{"k1"}, []string{"k2"}, 5*time.Second
+		})
+		l, other := acquire(t, e, request()), request()
+		other.Model = "other"
+		w := waitFor(e, context.Background(), other)
+		time.Sleep(4500 * time.Millisecond) // what may end any time is no longer worth waiting for
+		v := cooling(2 * time.Minute)
+		v.Model = "m"
+		l.Judge(v)
+		if w := <-w; w.lease == nil || w.lease.Key().Name != "k1" || w.took != 4500*time.Millisecond {
+			t.Errorf("got %+v, want k1 when it is free", w)
+		}
+	})
 }
 
 func TestARotationThatIsRefusedMovesNothing(t *testing.T) {

@@ -57,6 +57,7 @@ func (e *Engine) Funded(name string, f Funds) {
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	defer e.serve(now)
 	k := e.keyBy[name]
 	if k == nil {
 		return

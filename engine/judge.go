@@ -53,15 +53,13 @@ func (l *Lease) judge(v Verdict, now time.Time) (again bool) {
 	if l.over || l.judged {
 		return false
 	}
+	e.sweep(now) // a pin may be over
+	defer e.serve(now)
 	l.judged, l.kind, l.status = true, v.Kind, v.Evidence.Status
 	l.learnAccount(v.Account, now)
 	l.answered(&v, now)
 	if len(v.Told) > 0 {
-		defer func() {
-			if !l.over {
-				e.freed(l, now) // there may be more room than was thought
-			}
-		}()
+		e.freed(l) // there may be more room than was thought
 	}
 	l.cred.mark()
 	l.counted(now)
@@ -117,7 +115,7 @@ func (l *Lease) judge(v Verdict, now time.Time) (again bool) {
 	case again:
 		e.release(l, Usage{}, now)
 	case ended:
-		e.freed(l, now) // nobody waits any longer for what it may have brought back
+		e.freed(l) // nobody waits any longer for what it may have brought back
 	}
 	return again
 }
@@ -143,6 +141,7 @@ func (l *Lease) close(u *Usage, err error, now time.Time) (kind Kind, j *job, fi
 	if l.over {
 		return l.kind, nil, false
 	}
+	defer e.serve(now)
 	r, c := l.req, l.cred
 	if l.made != nil {
 		e.toldAtOnce(l, *u)
@@ -218,12 +217,11 @@ func (e *Engine) release(l *Lease, u Usage, now time.Time) {
 	e.learnHabits(l.req, u)
 	l.settleLimits(u, now)
 	e.checkBooks(l, now)
-	e.freed(l, now)
+	e.freed(l)
 }
 
 // another reports whether a key that the request has not tried can serve it.
 func (e *Engine) another(r *Request, now time.Time) bool {
-	e.sweep(now) // a pin may be over
 	q := e.query(r, now)
 	found := false
 	p := r.pin()
@@ -449,6 +447,7 @@ func (e *Engine) Tested(name string, v Verdict) {
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	defer e.serve(now)
 	k := e.keyBy[name]
 	if k == nil {
 		return
@@ -474,7 +473,6 @@ func (e *Engine) Tested(name string, v Verdict) {
 			why: causeOf(v), wait: firstMoney, trialAt: now.Add(firstMoney)}, now)
 	default:
 		h.all.lift()
-		e.readyAll(h, now) // all of an account's keys are back at once
 		if old.part != "" {
 			e.place(k, &k.cred.holder, old.part, &hold{state: Cooling, verdict: PermissionDenied, since: now, until: now.Add(permitted), by: "engine",
 				evidence: old.evidence, rule: old.rule, why: "rejected for " + old.part + ", though the key is valid"}, now)

@@ -124,7 +124,7 @@ func (e *Engine) Act(a Action) (Result, Deed, error) {
 		ev.State, _ = k.state(now)
 	}
 	e.emit(ev)
-	e.sweepAt = now // it may have an end that comes before the next look
+	e.expectEnd(now)
 	e.dispatch(now)
 	return Result{Text: text, Undoable: a.Verb != VerbUndo}, d, nil
 }

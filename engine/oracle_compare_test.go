@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // differences collects where the engine and the model differ.
@@ -28,8 +29,50 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	d := &differences{e: e, m: m}
+	d.holders() // first: what the engine chose of a hold's time decides the rest
 	for k := range m.c.Keys {
 		d.key(k)
+	}
+	for i := range m.services {
+		d.service(i)
+	}
+	for p := range m.faults {
+		inc, want := e.incidents[fmt.Sprintf("p%d", p)], &m.faults[p]
+		if inc == nil {
+			inc = &incident{}
+		}
+		d.at(fmt.Sprintf("p%d incident", p), inc.active, want.Active)
+		d.at(fmt.Sprintf("p%d faults in a row, keys failing", p), fmt.Sprint(inc.inARow, inc.failing(m.now)), fmt.Sprint(want.InARow, want.failing(m.now)))
+	}
+	d.undo()
+	for i := range clients { // of which secret, where a reload gave the key another
+		if r := &m.clients[i]; (r.Phase == leased || r.Phase == judged) && r.last().Cred < mSecrets {
+			d.at(fmt.Sprintf("client %d has the secret it had", i), clients[i].l.cred.fingerprint == m.w.Prints[r.last().Cred], true)
+			d.present(i, clients[i].l, r)
+		}
+	}
+	d.at("requests", e.requests, m.requests)
+	d.at("failures", e.failures, m.failures)
+	d.at("client errors", e.clientErrors, m.clientErrors)
+	d.at("in flight", e.inFlight, m.inFlight)
+	d.at("waiting", e.waiting, m.waits())
+	return d.err()
+}
+
+func (d *differences) err() error {
+	if len(d.all) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(d.all, "; "))
+}
+
+// holders compares what is known of secrets and accounts.
+func (d *differences) holders() {
+	m, e := d.m, d.e
+	for k := range m.c.Keys {
+		if ek := e.keyBy[keyName(k)]; ek != nil && m.c.Keys[k].Present {
+			d.holder(keyName(k), &ek.cred.holder, &m.creds[m.cred(k)].mHolder)
+		}
 	}
 	for _, c := range e.retired { // what is known of it may be needed again
 		if no := slices.Index(m.w.Prints[:], c.fingerprint); no >= 0 {
@@ -39,35 +82,12 @@ func (m *model) compare(e *Engine, clients *[mClients]client) error {
 	for a := range m.accounts {
 		d.holder(fmt.Sprintf("a%d", a), e.accounts[accountID(a)], &m.accounts[a])
 	}
-	for i := range m.services {
-		d.service(i)
-	}
-	for p := range m.faults {
-		inc := e.incidents[fmt.Sprintf("p%d", p)]
-		d.at(fmt.Sprintf("p%d incident", p), inc != nil && inc.active, m.faults[p].Active)
-	}
-	d.undo()
-	for i := range clients { // of which secret, where a reload gave the key another
-		if r := &m.clients[i]; (r.Phase == leased || r.Phase == judged) && r.Tried[r.Attempts-1].Cred < mSecrets {
-			d.at(fmt.Sprintf("client %d has the secret it had", i), clients[i].l.cred.fingerprint == m.w.Prints[r.Tried[r.Attempts-1].Cred], true)
-			d.present(i, clients[i].l, r)
-		}
-	}
-	d.at("requests", e.requests, m.requests)
-	d.at("failures", e.failures, m.failures)
-	d.at("client errors", e.clientErrors, m.clientErrors)
-	d.at("in flight", e.inFlight, m.inFlight)
-	d.at("waiting", e.waiting, m.waits())
-	if len(d.all) > 0 {
-		return errors.New(strings.Join(d.all, "; "))
-	}
-	return nil
 }
 
 // present compares whether an answer to the client would be to the present
 // generation of each slot.
 func (d *differences) present(no int, l *Lease, r *mRequest) {
-	a := &r.Tried[r.Attempts-1]
+	a := r.last()
 	for i, h := range d.m.holders(a.Cred) {
 		for j, p := range [...]int{0, r.Model, r.Scope} {
 			if h == nil || j > 0 && p == 0 {
@@ -95,7 +115,6 @@ func (d *differences) key(k int) {
 	}
 	d.at(name+" draining", ek.draining, m.keys[k].Draining)
 	c, cr := ek.cred, &m.creds[m.cred(k)]
-	d.holder(name, &c.holder, &cr.mHolder)
 	if m.cred(k) < mSecrets {
 		d.at(name+" requests", c.requests, cr.Requests)
 		d.at(name+" verdicts", c.verdicts.list(), cr.Verdicts)
@@ -146,6 +165,8 @@ func (d *differences) slot(where string, s *slot, want *mSlot) {
 	}
 	d.at(where+" being tried", hd.trying, wh.Trying)
 	d.at(where+" being confirmed", hd.confirming, wh.Confirm)
+	d.at(where+" next pause", hd.wait, wh.Wait)
+	d.at(where+" rejected for", hd.part, mParts[wh.Part])
 	if hd.until.Before(wh.Until) || hd.until.After(wh.UntilMax) || hd.until.IsZero() != wh.Until.IsZero() {
 		d.all = append(d.all, fmt.Sprintf("%s held for %v, want %v to %v", where, hd.until.Sub(now), wh.Until.Sub(now), wh.UntilMax.Sub(now)))
 	}
@@ -175,13 +196,13 @@ func (d *differences) service(i int) {
 		}
 	}
 	d.at(name+" pin", pin, want.Pin)
-	lends := 0
+	var lends []mLend
 	for _, l := range s.lends {
 		if m.now.Before(l.until) {
-			lends++
+			lends = append(lends, mLend{keyNo(l.key.Name), l.until})
 		}
 	}
-	d.at(name+" lends", lends, len(want.Lends))
+	d.at(name+" lends", fmt.Sprint(lends), fmt.Sprint(want.Lends))
 	inUse := nobody
 	if s.inUse != nil && m.lists(i, keyNo(s.inUse.Name)) {
 		inUse = keyNo(s.inUse.Name)
@@ -191,6 +212,16 @@ func (d *differences) service(i int) {
 	}
 	want.Given = nil
 	d.at(name+" key in use", inUse, want.InUse)
+	if s.Strategy == Failover && len(s.lends) == len(lends) {
+		for tier, t := range s.tiers {
+			d.at(fmt.Sprintf("%s tier %d is on", name, tier), t.members[t.next].key.Name, keyName(want.Cursor[tier]))
+		}
+	}
+	for talk, on := range want.Stuck {
+		if got, ok := s.stuck.on[fmt.Sprint(talk)]; m.now.Sub(on.at) <= time.Hour {
+			d.at(fmt.Sprintf("%s talk %d is on %s", name, talk, keyName(on.key)), ok && got.key.Name == keyName(on.key), true)
+		}
+	}
 }
 
 // undo compares what can be taken back: what an action changed is not seen
@@ -230,6 +261,42 @@ func (d *differences) undo() {
 		want = append(want, text)
 	}
 	d.at("what can be undone", strings.Join(got, ", "), strings.Join(want, ", "))
+}
+
+// shows compares a snapshot that was taken among the operations of a batch: all
+// that it says is of one moment.
+func (m *model) shows(snap *Snapshot) error {
+	d := &differences{m: m}
+	p := &snap.Proxy
+	d.at("in all", fmt.Sprint(p.InFlight, p.Waiting, p.Requests, p.ClientErrors, p.Failures), fmt.Sprint(m.inFlight, m.waits(), m.requests, m.clientErrors, m.failures))
+	for i := range snap.Services {
+		s := &snap.Services[i]
+		is := &m.services[s.Name[1]-'1']
+		d.at(s.Name, fmt.Sprint(s.InFlight, s.Waiting, s.Requests, s.Failures, s.Verdicts.list()), fmt.Sprint(is.InFlight, len(is.Queue), is.Requests, is.Failures, is.Verdicts))
+	}
+	for i := range snap.Keys {
+		k := &snap.Keys[i]
+		no := keyNo(k.Name)
+		c := &m.creds[m.cred(no)]
+		d.at(k.Name+" draining", k.Draining, m.keys[no].Draining)
+		if !m.perhaps(no) {
+			d.at(k.Name, k.State, m.state(no))
+		}
+		if m.cred(no) < mSecrets {
+			d.at(k.Name, fmt.Sprint(k.InFlight, k.Requests, k.InputTokens, k.Verdicts.list()), fmt.Sprint(c.InFlight, c.Requests, c.Input, c.Verdicts))
+		}
+	}
+	return d.err()
+}
+
+// perhaps reports whether it is not known yet if the key is held.
+func (m *model) perhaps(k int) bool {
+	for _, h := range m.holders(m.cred(k)) {
+		if h != nil && h.Slots[0].Hold.Perhaps {
+			return true
+		}
+	}
+	return false
 }
 
 func (v Verdicts) list() [kinds]int64 {

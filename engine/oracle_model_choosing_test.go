@@ -187,8 +187,11 @@ func (m *model) choices(r *mRequest) (keys []int, sure bool) {
 		if i > 0 && c.FallbackAfter > 0 && !upper.forever {
 			// Who would be told that there is no key goes to a fallback key instead.
 			after := earlier(r.Began.Add(c.FallbackAfter), r.Deadline)
+			if upper.moment {
+				upper.hi = latest(upper.hi, m.moment(r))
+			}
 			switch {
-			case !upper.hi.After(after) && !upper.moment:
+			case !upper.hi.After(after) && !upper.learned:
 				return keys, false
 			case !upper.lo.After(after):
 				certain = false // when it comes back is not known to the moment
@@ -264,6 +267,15 @@ func (m *model) another(r *mRequest) (can, sure bool) {
 	return can, sure
 }
 
+// moment is when what may end any time is looked at again: it is worth waiting for
+// until then.
+func (m *model) moment(r *mRequest) time.Time {
+	if at := m.now.Add(time.Second); !r.Deadline.After(m.now) || at.Before(r.Deadline) {
+		return at
+	}
+	return r.Deadline
+}
+
 // soon is when a key may serve the request: the earliest and the latest that
 // this may turn out to be, zero where it may never; none is set when nothing but
 // a person brings one back.
@@ -295,7 +307,7 @@ func (m *model) soon(r *mRequest) (lo, hi time.Time, none bool) {
 			}
 			o.until(own.lo, own.hi, "")
 			if o.moment || own.moment { // it may end any time: worth waiting for
-				o.hi = latest(o.hi, earlier(m.now.Add(time.Second), latest(m.now, r.Deadline)))
+				o.hi = latest(o.hi, m.moment(r))
 			}
 			if none || o.lo.Before(lo) {
 				lo = o.lo

@@ -23,9 +23,11 @@ type model struct {
 	faults   [mProviders]mIncident
 	undo     []mDeed
 	// done is how many operations of the batch are done, from after how many each
-	// client is answered that may be sooner or later: that is the engine's choice.
-	done int
-	from [mClients]int
+	// client is answered that may be sooner or later, turns in which order the lines
+	// are served: that is the engine's choice.
+	done  int
+	from  answers
+	turns [mServices]int
 
 	requests, failures, clientErrors int64
 	inFlight                         int
@@ -254,31 +256,33 @@ func (m *model) state(k int) State {
 	return worst
 }
 
+// over reports whether what ends at that time is over; zero is without end.
+func (m *model) over(t time.Time) bool { return !t.IsZero() && !m.now.Before(t) }
+
 // pass lets what ends by time end.
 func (m *model) pass(to time.Time) {
 	m.now = to
-	over := func(t time.Time) bool { return !t.IsZero() && !m.now.Before(t) }
 	for _, h := range m.all() {
 		for i := range h.Slots {
-			if s := &h.Slots[i]; s.Hold.On && over(s.Hold.Until) {
+			if s := &h.Slots[i]; s.Hold.On && m.over(s.Hold.Until) {
 				s.place(mHold{})
 			}
 		}
 	}
 	for i := range m.keys {
-		if over(m.keys[i].DisabledUntil) {
+		if m.over(m.keys[i].DisabledUntil) {
 			m.keys[i].Disabled, m.keys[i].DisabledUntil = false, time.Time{}
 		}
 	}
 	for i := range m.services {
 		s := &m.services[i]
 		if n := len(s.Lends); n > 0 {
-			s.Lends = slices.DeleteFunc(slices.Clone(s.Lends), func(l mLend) bool { return over(l.Until) })
+			s.Lends = slices.DeleteFunc(slices.Clone(s.Lends), func(l mLend) bool { return m.over(l.Until) })
 			if len(s.Lends) < n {
 				m.arrange(i)
 			}
 		}
-		if s.Pin.On && over(s.Pin.Until) {
+		if s.Pin.On && m.over(s.Pin.Until) {
 			s.Pin = mPin{}
 		}
 	}

@@ -16,6 +16,7 @@ type outcome struct {
 	again bool
 	done  bool
 	text  string
+	seen  *Snapshot
 	at    time.Time
 	order int64 // in which the calls returned
 }
@@ -152,7 +153,7 @@ func (m *model) buckets(r *mRequest, c int) []mUse {
 
 // release gives back what the lease holds.
 func (m *model) release(r *mRequest) {
-	c := r.Tried[r.Attempts-1].Cred
+	c := r.last().Cred
 	for _, h := range m.holders(c) {
 		if h != nil {
 			h.InFlight--
@@ -168,7 +169,7 @@ func (m *model) closed(no int, how string, input int64) {
 	r := &m.clients[no]
 	m.endTrials(r, false)
 	m.release(r)
-	cr := &m.creds[r.Tried[r.Attempts-1].Cred]
+	cr := &m.creds[r.last().Cred]
 	cr.Input += input
 	kind := r.Kind
 	switch how {
@@ -261,7 +262,7 @@ func (m *model) dispatch(outs *[mClients]outcome) error {
 	var given [mServices][]int
 	for again := true; again; {
 		again = false
-		for i := range m.services {
+		for _, i := range m.turns {
 			for _, no := range m.services[i].Queue {
 				r, out := &m.clients[no], outs[no]
 				keys, sure := m.choices(r)
@@ -276,7 +277,7 @@ func (m *model) dispatch(outs *[mClients]outcome) error {
 					m.leave(no)
 					m.refuse(no)
 					again = true
-				case out.sort == gotNoService && m.removed(r):
+				case out.sort == gotNoService && m.removed(r) && m.answers(no):
 					m.leave(no)
 					m.end(no, ClientError)
 					again = true

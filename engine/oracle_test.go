@@ -19,13 +19,17 @@ import (
 // order of its operations explains, by the model, all that came back and all
 // that the engine now holds to be true. That is what linearizable means.
 //
-//	go test -run Oracle ./engine                            some thousand steps
-//	KEYWHEEL_ORACLE=1000000 go test -run Oracle ./engine    a million
-//	go test -run Oracle -oracle.seed 42 ./engine            one seed again
+//	go test -run Oracle ./engine                                                        some thousand steps
+//	KEYWHEEL_ORACLE=1000000 go test -run 'Oracle$' -v -timeout 0 ./engine                 a million
+//	KEYWHEEL_ORACLE=1000000 go test -run 'Oracle$' -v -timeout 0 ./engine -oracle.from 7  the same million again
+//	go test -run 'Oracle$' ./engine -oracle.seed 42                                     one world again
 //
 // A failure is shrunk to the fewest operations that still fail, printed as a
 // table and written to testdata/oracle, where it is run again ever after.
-var oracleSeed = flag.Uint64("oracle.seed", 0, "run the oracle with this seed alone")
+var (
+	oracleSeed = flag.Uint64("oracle.seed", 0, "run the oracle with this seed alone")
+	oracleFrom = flag.Uint64("oracle.from", 0, "the seed that a longer run takes its own from; 0 is any")
+)
 
 // The seeds that every run begins with: they notice most of what is broken on
 // purpose in the rules of DESIGN section 4. A longer run goes on with random ones.
@@ -44,10 +48,15 @@ func TestOracle(t *testing.T) {
 	if *oracleSeed != 0 {
 		seeds, budget = []uint64{*oracleSeed}, 1
 	}
+	from := *oracleFrom
+	if from == 0 {
+		from = rand.Uint64()
+	}
+	more := rand.New(rand.NewPCG(from, 0))
 	began, total := time.Now(), 0
 	for i := 0; total < budget; i++ {
 		if i == len(seeds) {
-			seeds = append(seeds, rand.Uint64()>>1)
+			seeds = append(seeds, more.Uint64()>>1)
 		}
 		failed, done := fuzz(t, seeds[i], oracleSteps)
 		if failed != nil {
@@ -56,7 +65,7 @@ func TestOracle(t *testing.T) {
 		}
 		total += done
 	}
-	t.Logf("%d operations in %d worlds, %v", total, len(seeds), time.Since(began).Round(time.Millisecond))
+	t.Logf("%d operations in %d worlds from %d, %v", total, len(seeds), from, time.Since(began).Round(time.Millisecond))
 }
 
 // TestOracleKept runs again what once failed.

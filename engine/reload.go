@@ -32,7 +32,7 @@ func (e *Engine) Reload(cfg Config, options ...Option) error {
 	e.endPins(now)
 	e.markAll()
 	e.forgetUndo()
-	e.sweepAt = now // a key may expire before the next look
+	e.expectEnd(now)
 	e.checkHealth(now)
 	e.dispatch(now)
 	return nil

@@ -13,7 +13,8 @@ import (
 // the first that wakes up for it.
 type line struct {
 	queue []*waiter
-	// due is when the next of the line can be served, as far as is known.
+	// due is when the next of the line can be served, or a key may end, as far as
+	// is known.
 	due time.Time
 	// gatherer is the first in line where it waits only for tokens, gathers the
 	// key that they gather on: nobody behind takes them away.
@@ -69,12 +70,12 @@ func (e *Engine) wait(ctx context.Context, r *Request, now time.Time) (*Lease, e
 	}
 	w := &waiter{r: r, wake: make(chan struct{}, 1)}
 	e.enqueue(s, w)
-	if s.queue[0] == w || s.due.IsZero() || soon.Before(s.due) {
+	if s.queue[0] == w || soon.Before(s.due) {
 		e.dispatch(now) // finds out when it is due
 	}
 	for w.lease == nil {
 		until := deadline
-		if s.queue[0] == w && !s.due.IsZero() {
+		if s.queue[0] == w {
 			until = earliest(until, s.due)
 		}
 		timer := time.NewTimer(max(until.Sub(now), 50*time.Microsecond))
@@ -234,6 +235,7 @@ func (e *Engine) due(now time.Time) bool {
 // which they came; services that wait for one key take turns. It wakes nobody
 // who is not served.
 func (e *Engine) dispatch(now time.Time) {
+	e.unserved = false
 	for idle := 0; idle < len(e.lines); {
 		s := e.lines[0]
 		copy(e.lines, e.lines[1:])
@@ -246,18 +248,24 @@ func (e *Engine) dispatch(now time.Time) {
 	}
 }
 
-// freed dispatches what a key has to give after an answer, if somebody waits for
-// that.
-func (e *Engine) freed(l *Lease, now time.Time) {
+// serve dispatches what an operation has changed, once, when all of it is done:
+// a key that is free only then is not passed over for another.
+func (e *Engine) serve(now time.Time) {
+	if e.unserved {
+		e.dispatch(now)
+	}
+}
+
+// freed notes that a key may have something to give after an answer, if somebody
+// waits for that.
+func (e *Engine) freed(l *Lease) {
 	waits := len(l.req.svc.queue) > 0 || l.holders[1] != nil
 	for _, k := range l.cred.names {
 		for _, p := range k.places {
 			waits = waits || len(p.tier.service.queue) > 0
 		}
 	}
-	if waits {
-		e.dispatch(now)
-	}
+	e.unserved = e.unserved || waits
 }
 
 // serveFirst gives a lease to the first of a line whom a key can serve now.
@@ -268,7 +276,7 @@ func (e *Engine) serveFirst(s *service, now time.Time) bool {
 	var failed [8]*Request
 	var lost [8]bool
 	n := 0
-	due := time.Time{}
+	due := e.endAt // a key above may end, and leave it to one below
 	before := s.gatherer
 	s.gatherer, s.gathers = nil, nil
 	for i, w := range s.queue {
@@ -302,7 +310,7 @@ func (e *Engine) serveFirst(s *service, now time.Time) bool {
 		}
 		due = earliest(due, at)
 	}
-	if sooner := !due.IsZero() && (s.due.IsZero() || due.Before(s.due)); sooner {
+	if due.Before(s.due) {
 		s.queue[0].nudge()
 	}
 	s.due = due
