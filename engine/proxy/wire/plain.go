@@ -14,21 +14,18 @@ import (
 // does. It reads such a head as net/http does, but makes less of it. nil is any
 // other, of which nothing was read.
 func plainHead(br *bufio.Reader, req *http.Request) *http.Response {
-	const version = "HTTP/1.1 "
 	there, _ := br.Peek(br.Buffered())
 	end := bytes.Index(there, []byte("\r\n\r\n"))
-	if end < len(version)+len("200 ") || req.Method == http.MethodHead {
+	if end < 0 || req.Method == http.MethodHead {
 		return nil
 	}
-	text := string(there[:end+2])
-	line, fields, _ := strings.Cut(text, "\r\n")
-	if !strings.HasPrefix(line, version) || !isText(line) {
+	line, fields, _ := strings.Cut(string(there[:end+2]), "\r\n")
+	status, ok := strings.CutPrefix(line, "HTTP/1.1 ")
+	if !ok || !isText(status) || len(status) < len("200 O") || status[3] != ' ' || status[4] == ' ' || status[len(status)-1] == ' ' {
 		return nil
 	}
-	status := line[len(version):]
 	code, err := strconv.ParseUint(status[:3], 10, 16)
-	if err != nil || code < 200 || code > 599 || code == http.StatusNoContent || code == http.StatusNotModified ||
-		len(status) < 5 || status[3] != ' ' || status[4] == ' ' || status[len(status)-1] == ' ' {
+	if err != nil || code < 200 || code > 599 || code == http.StatusNoContent || code == http.StatusNotModified {
 		return nil
 	}
 	h, length, ok := plainFields(fields)

@@ -108,6 +108,8 @@ var odd = map[string]string{
 	"a length that is no size": "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello",
 	"a length beyond all":      "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhello",
 	"an empty length":          "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nhello",
+	"no status":                "HTTP/1.1 \r\nContent-Length: 5\r\n\r\nhello",
+	"half a status":            "HTTP/1.1 20\r\nContent-Length: 5\r\n\r\nhello",
 	"two spaces":               "HTTP/1.1 200  OK \r\nContent-Length: 5\r\n\r\nhello",
 	"a reason of one letter":   "HTTP/1.1 200 K\r\nContent-Length: 5\r\n\r\nhello",
 	"a lone return":            "HTTP/1.1 200 OK\r\nX-A: a\rb\r\nContent-Length: 5\r\n\r\nhello",
