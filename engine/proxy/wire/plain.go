@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -19,7 +20,7 @@ func plainHead(br *bufio.Reader, req *http.Request) *http.Response {
 	if end < 0 || req.Method == http.MethodHead {
 		return nil
 	}
-	line, fields, _ := strings.Cut(string(there[:end+2]), "\r\n")
+	line, lines, _ := strings.Cut(string(there[:end+2]), "\r\n")
 	status, ok := strings.CutPrefix(line, "HTTP/1.1 ")
 	if !ok || !isText(status) || len(status) < len("200 O") || status[3] != ' ' || status[4] == ' ' || status[len(status)-1] == ' ' {
 		return nil
@@ -28,54 +29,104 @@ func plainHead(br *bufio.Reader, req *http.Request) *http.Response {
 	if err != nil || code < 200 || code > 599 || code == http.StatusNoContent || code == http.StatusNotModified {
 		return nil
 	}
-	h, length, ok := plainFields(fields)
-	if !ok {
+	f, ok := plainFields(lines, false)
+	if !ok || f.length < 0 {
 		return nil
 	}
 	_, _ = br.Discard(end + 4)
-	res := &http.Response{Status: status, StatusCode: int(code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h, ContentLength: length, Request: req}
-	if length == 0 {
+	res := &http.Response{Status: status, StatusCode: int(code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: f.header, ContentLength: f.length, Request: req}
+	if f.length == 0 {
 		res.Body = http.NoBody
 	}
 	return res
 }
 
-// plainFields reads the lines of a head, and the length of the body that they
-// tell. ok is false where net/http must look at them.
-func plainFields(text string) (h http.Header, length int64, ok bool) {
+// fields are the lines of a head.
+type fields struct {
+	header http.Header
+	host   string // of a request, which is not in header
+	length int64  // of the body, -1 where they do not tell
+}
+
+// plainFields reads them. ok is false where net/http must look at them.
+func plainFields(text string, request bool) (f fields, ok bool) {
 	n := strings.Count(text, "\n")
-	h, length = make(http.Header, n), -1
+	f = fields{header: make(http.Header, n), length: -1}
 	values := make([]string, n) // of all fields: most have one
 	for i := range values {
 		line, rest, _ := strings.Cut(text, "\r\n")
 		name, value, found := strings.Cut(line, ":")
 		if !found || !isToken(name) || !isText(value) {
-			return nil, 0, false
+			return f, false
 		}
 		name, value, text = textproto.CanonicalMIMEHeaderKey(name), textproto.TrimString(value), rest
 		switch name {
 		case "Content-Length":
 			size, err := strconv.ParseUint(value, 10, 63)
-			if err != nil || length >= 0 {
-				return nil, 0, false
+			if err != nil || f.length >= 0 {
+				return f, false
 			}
-			length = int64(size)
+			f.length = int64(size)
 		case "Connection":
 			if !strings.EqualFold(value, "keep-alive") {
-				return nil, 0, false
+				return f, false
 			}
 		case "Transfer-Encoding", "Trailer", "Pragma":
-			return nil, 0, false
+			return f, false
+		case "Expect", "Upgrade":
+			if request {
+				return f, false
+			}
+		case "Host":
+			if request {
+				if f.host != "" || !plainHost(value) {
+					return f, false
+				}
+				f.host = value
+				continue
+			}
 		}
-		if h[name] != nil {
-			h[name] = append(h[name], value)
+		if f.header[name] != nil {
+			f.header[name] = append(f.header[name], value)
 			continue
 		}
 		values[i] = value
-		h[name] = values[i : i+1 : i+1]
+		f.header[name] = values[i : i+1 : i+1]
 	}
-	return h, length, length >= 0
+	return f, true
 }
+
+// plainRequest reads a request as most are: of which all the head is there, and
+// which asks for nothing special. It reads it as net/http does, but makes less of
+// it. nil is any other, of which nothing was read; whole is whether all its head
+// is there.
+func plainRequest(br *bufio.Reader) (r *http.Request, whole bool) {
+	there, _ := br.Peek(br.Buffered())
+	end := bytes.Index(there, []byte("\r\n\r\n"))
+	if end < 0 {
+		return nil, false
+	}
+	line, lines, _ := strings.Cut(string(there[:end+2]), "\r\n")
+	method, rest, _ := strings.Cut(line, " ")
+	target, ok := strings.CutSuffix(rest, " HTTP/1.1")
+	if !ok || method != http.MethodPost && method != http.MethodGet || target == "" || target[0] != '/' || strings.IndexByte(target, ' ') >= 0 || !isText(target) {
+		return nil, true
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil, true
+	}
+	f, ok := plainFields(lines, true)
+	if !ok || f.host == "" || f.length > plainBody {
+		return nil, true
+	}
+	_, _ = br.Discard(end + 4)
+	return &http.Request{Method: method, URL: u, RequestURI: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: f.header, Host: f.host, ContentLength: max(f.length, 0)}, true
+}
+
+// plainBody is the longest body of a plain request.
+const plainBody = 1 << 20
 
 // isText reports whether s is printable ASCII, and tabs.
 func isText(s string) bool {
