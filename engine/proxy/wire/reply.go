@@ -35,14 +35,16 @@ type reply struct {
 	dated, typed, encoded, chunked bool
 	trailers                       []string
 	close                          bool // the connection ends with this answer
+	bounded                        bool // writes have a deadline of this answer's
 	err                            error
 }
 
 // Header implements http.ResponseWriter.
 func (w *reply) Header() http.Header { return w.header }
 
-// SetWriteDeadline bounds the next writes, all but exactly.
+// SetWriteDeadline bounds the next writes of this answer, all but exactly.
 func (w *reply) SetWriteDeadline(t time.Time) error {
+	w.bounded = true
 	if early := t.Sub(w.c.writeBy); !t.IsZero() && early >= 0 && early < time.Until(t)/16 {
 		return nil
 	}
@@ -278,6 +280,9 @@ func (w *reply) Flush() {
 func (w *reply) flush() {
 	if w.buf == nil {
 		return
+	}
+	if !w.bounded && !w.c.writeBy.IsZero() { // that was the last answer's
+		_ = w.SetWriteDeadline(time.Time{})
 	}
 	if len(*w.buf) > 0 && w.err == nil {
 		if _, w.err = w.c.net.Write(*w.buf); w.err != nil {

@@ -177,7 +177,9 @@ func (f *front) serve(nc net.Conn) {
 		if !c.answer(r) {
 			break
 		}
-		patience = f.s.IdleTimeout
+		if patience, c.slack = f.s.IdleTimeout, 0; r.Method == http.MethodPost {
+			c.slack = 4 // as net/http has it
+		}
 	}
 	_ = nc.Close()
 }
@@ -232,6 +234,7 @@ type client struct {
 	from  string
 	br    *bufio.Reader
 	state atomic.Int32
+	slack int // how many newlines may come before the next request
 	// readBy and writeBy are the deadlines in force; zero is none.
 	readBy, writeBy time.Time
 
@@ -251,7 +254,15 @@ func (c *client) await(patience time.Duration) bool {
 		return false
 	}
 	c.readWithin(patience)
-	if _, err := c.br.Peek(1); err != nil {
+	next, err := c.br.Peek(1)
+	for range c.slack { // old clients send newlines after a POST
+		if err != nil || next[0] != '\r' && next[0] != '\n' {
+			break
+		}
+		_, _ = c.br.Discard(1)
+		next, err = c.br.Peek(1)
+	}
+	if err != nil {
 		return false
 	}
 	return c.state.CompareAndSwap(idle, busy)
