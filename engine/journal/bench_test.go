@@ -29,7 +29,7 @@ func million(b *testing.B, events int) string {
 		b.Fatal(err)
 	}
 	now := time.Now()
-	h := happened{usage: map[cell]sums{}}
+	h := happened{usage: map[cell]*sums{}}
 	for i := range events {
 		at := now.Add(-time.Duration(events-i) * (89 * 24 * time.Hour / time.Duration(events)))
 		ev := rotation(uint64(i+1), at)
@@ -45,7 +45,7 @@ func million(b *testing.B, events int) string {
 	for m := range int64(7 * 24 * 60) {
 		at := down(micros(now), minute) - m*minute
 		for k := range 10 {
-			h.usage[cell{at, Who{fmt.Sprint("key-", k), fmt.Sprint("service-", k%3), fmt.Sprint("model-", k%4), "team"}}] = sums{1, 0, 0, 1000, 100, 0, 1_000_000, 0}
+			h.usage[cell{at, Who{fmt.Sprint("key-", k), fmt.Sprint("service-", k%3), fmt.Sprint("model-", k%4), "team"}}] = &sums{1, 0, 0, 1000, 100, 0, 1_000_000, 0}
 		}
 	}
 	if err := w.happened(b.Context(), &h); err != nil {

@@ -44,7 +44,7 @@ func (s *standing) answer(err error) {
 // happened is what follows in its time. Usage of one minute adds up.
 type happened struct {
 	events []engine.Event
-	usage  map[cell]sums
+	usage  map[cell]*sums
 	since  time.Time
 	bytes  int
 }
@@ -159,18 +159,20 @@ func (q *queue) record(ev engine.Event) {
 func (q *queue) count(at time.Time, who Who, used Usage) {
 	h := &q.happened
 	c := cell{down(at.UnixMicro(), minute), who}
-	was, ok := h.usage[c]
-	if !ok {
+	sum := h.usage[c]
+	if sum == nil {
 		if !q.room(usageBytes) {
 			return
 		}
 		h.bytes += usageBytes
 		begin(&h.since)
+		if h.usage == nil {
+			h.usage = map[cell]*sums{}
+		}
+		sum = &sums{}
+		h.usage[c] = sum
 	}
-	if h.usage == nil {
-		h.usage = map[cell]sums{}
-	}
-	h.usage[c] = was.plus(used.sums())
+	*sum = sum.plus(used.sums())
 }
 
 // takeStanding takes away all that must stand.
@@ -200,7 +202,7 @@ func (q *queue) takeHappened() happened {
 		rest.bytes -= eventBytes(ev)
 	}
 	all, n := h.usage, 0
-	h.usage, rest.usage = map[cell]sums{}, all
+	h.usage, rest.usage = map[cell]*sums{}, all
 	for c, s := range all {
 		if n++; n > maxBatch {
 			break

@@ -326,10 +326,10 @@ func (w *writer) happened(ctx context.Context, b *happened) error {
 			}
 		}
 		for c, s := range b.usage {
-			if err := w.addSums(ctx, addMinute, c.minute, c.who, s); err != nil {
+			if err := w.addSums(ctx, addMinute, c.minute, c.who, *s); err != nil {
 				return err
 			}
-			if err := w.addSums(ctx, addHour, down(c.minute, hour), c.who, s); err != nil {
+			if err := w.addSums(ctx, addHour, down(c.minute, hour), c.who, *s); err != nil {
 				return err
 			}
 		}

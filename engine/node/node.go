@@ -19,6 +19,7 @@ import (
 	"keywheel/engine/config"
 	"keywheel/engine/control"
 	"keywheel/engine/proxy"
+	"keywheel/engine/proxy/wire"
 )
 
 // Options are how a node is started.
@@ -65,7 +66,7 @@ type Node struct {
 	keeper   *keeper // nil where nothing is kept
 	log      *slog.Logger
 	addr     string
-	server   *http.Server
+	server   *wire.Server
 	control  *control.Server
 	about    *about
 	// ctx ends the tasks.

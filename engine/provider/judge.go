@@ -457,16 +457,20 @@ func says(body, mark []byte) bool {
 	}
 }
 
-// indexMark is bytes.Index for a mark that begins with a quote. Texts are long
-// and have few quotes: from one to the next goes at the speed of memory.
-func indexMark(b, mark []byte) int {
+// indexMark is where the first of some marks stands that begin with a quote.
+// Texts are long and have few quotes: from one to the next goes at the speed of
+// memory.
+func indexMark(b []byte, marks ...[]byte) int {
 	for at := 0; ; at++ {
 		i := bytes.IndexByte(b[at:], '"')
 		if i < 0 {
 			return -1
 		}
-		if at += i; bytes.HasPrefix(b[at:], mark) {
-			return at
+		at += i
+		for _, mark := range marks {
+			if bytes.HasPrefix(b[at:], mark) {
+				return at
+			}
 		}
 	}
 }

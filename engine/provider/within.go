@@ -63,8 +63,7 @@ var (
 // hints reports whether a body may tell an error: most do not, and need not be
 // parsed.
 func hints(p *Provider, body []byte) bool {
-	in := func(mark []byte) bool { return indexMark(body, mark) >= 0 }
-	return slices.ContainsFunc(errorHints, in) || p.flatErrors && slices.ContainsFunc(flatHints, in)
+	return indexMark(body, errorHints...) >= 0 || p.flatErrors && indexMark(body, flatHints...) >= 0
 }
 
 // broken are the signs of an answer that is none.

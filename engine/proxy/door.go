@@ -19,6 +19,7 @@ import (
 
 	"keywheel/engine"
 	"keywheel/engine/provider"
+	"keywheel/engine/proxy/wire"
 )
 
 // Options are what a [Proxy] needs beside its engine.
@@ -80,15 +81,15 @@ func (p *Proxy) Drain() { p.draining.Store(true) }
 // for when the proxy is drained.
 func (p *Proxy) Close() { p.ways.close() }
 
-// Server is an http.Server for the proxy, with the bounds that keep a bad client
-// from taking more than its share. The caller sets its ErrorLog and serves it.
-func (p *Proxy) Server() *http.Server {
-	return &http.Server{
+// Server is a server for the proxy, with the bounds that keep a bad client from
+// taking more than its share. The caller sets its ErrorLog and serves it.
+func (p *Proxy) Server() *wire.Server {
+	return &wire.Server{Server: &http.Server{
 		Handler:           p,
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    256 << 10,
-	}
+	}}
 }
 
 // visit is one client request on its way in.

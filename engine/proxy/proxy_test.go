@@ -63,11 +63,27 @@ func newRig(t *testing.T, kind string, n int, h http.HandlerFunc, change ...func
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(nil)
-	s.Config = p.Server()
-	s.Start()
-	t.Cleanup(s.Close)
-	return &rig{t, e, p, s.URL, s.Listener.Addr().String(), up}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := p.Server()
+	var served sync.WaitGroup
+	served.Go(func() {
+		if err := s.Serve(l); err != http.ErrServerClosed {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		served.Wait()
+	})
+	addr := l.Addr().String()
+	return &rig{t, e, p, "http://" + addr, addr, up}
 }
 
 // ask sends one request and reads its answer.
@@ -87,7 +103,9 @@ func (r *rig) ask(method, path, body string, headers ...string) (*http.Response,
 	if body != "" && req.Header.Get("Content-Type") == "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := (&http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true},
+	transport := &http.Transport{DisableCompression: true}
+	defer transport.CloseIdleConnections()
+	res, err := (&http.Client{Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(req)
 	if err != nil {
 		r.t.Fatal(err)

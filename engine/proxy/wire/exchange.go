@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -28,19 +27,20 @@ const (
 // answer. The connection goes back to its pool when the body was read to its
 // end, and is closed when the body is given up before.
 type exchange struct {
-	c       *conn
-	ctx     context.Context
-	unwatch func() bool // stops to watch ctx; nil of one that never ends
-	body    io.Reader
-	keep    bool // the connection may outlive the exchange
-	ready   bool // the whole body came with the head
-	over    atomic.Bool
-	whole   atomic.Bool // over, and the body was read to its end
+	c     *conn
+	ctx   context.Context
+	body  io.Reader // nil is what the head leaves, left bytes
+	left  int64
+	keep  bool // the connection may outlive the exchange
+	ready bool // the whole body came with the head
+	over  atomic.Bool
+	whole atomic.Bool // over, and the body was read to its end
 
 	mu       sync.Mutex
-	answered bool  // the head has come
-	sending  bool  // an upload is not through
-	failed   error // how it failed
+	unwatch  func() bool // stops to watch ctx; nil while that is not watched
+	answered bool        // the head has come
+	sending  bool        // an upload is not through
+	failed   error       // how it failed
 }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
@@ -61,14 +61,13 @@ func (c *conn) exchange(req *http.Request, body io.ReadCloser) (*http.Response, 
 		return nil, part, err
 	}
 	x := &exchange{c: c, ctx: req.Context()}
-	if x.ctx.Done() != nil {
-		x.unwatch = context.AfterFunc(x.ctx, func() { _ = c.net.Close() })
-	}
+	c.x = x
 	if length <= oneGo {
 		closeBody(body)
 		n, err := c.net.Write(out)
 		buffers.Put(buf)
 		if err != nil {
+			x.slow()
 			x.breaks(err)
 		}
 		if n == 0 {
@@ -77,10 +76,10 @@ func (c *conn) exchange(req *http.Request, body io.ReadCloser) (*http.Response, 
 		}
 	} else {
 		x.sending = true
-		_ = c.net.SetReadDeadline(time.Time{}) // until all is sent
+		x.slow() // there is no hurry until all is sent
 		go x.upload(buf, len(out), body, length)
 	}
-	res, l, err := c.readHead(req)
+	res, l, err := x.readHead(req)
 	if err != nil {
 		x.end(false)
 		return nil, l, x.cause(err)
@@ -88,18 +87,38 @@ func (c *conn) exchange(req *http.Request, body io.ReadCloser) (*http.Response, 
 	x.mu.Lock()
 	x.answered = true
 	x.ready = res.ContentLength >= 0 && int64(c.br.Buffered()) >= res.ContentLength
-	if !x.ready {
+	if !x.ready && !c.brisk {
 		_ = c.net.SetReadDeadline(time.Time{}) // how long a body may be silent is the reader's affair
 	}
 	x.mu.Unlock()
 	res.TLS = c.tls
 	x.keep = !res.Close && res.StatusCode > 199 && !c.t.base.DisableKeepAlives
-	if res.Body == http.NoBody {
+	switch res.Body {
+	case http.NoBody:
 		x.end(true)
-	} else {
+	case nil:
+		x.left, res.Body = res.ContentLength, x
+	default:
 		x.body, res.Body = res.Body, x
 	}
 	return res, part, nil
+}
+
+// slow is told that the exchange takes its time: from now on it ends with its
+// context, and reads have all the time that they may have.
+func (x *exchange) slow() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c := x.c
+	c.brisk = false
+	var until time.Time
+	if d := c.t.base.ResponseHeaderTimeout; d > 0 && !x.answered && !x.sending {
+		until = c.begun.Add(d)
+	}
+	_ = c.net.SetReadDeadline(until)
+	if x.ctx.Done() != nil && !x.over.Load() {
+		x.unwatch = context.AfterFunc(x.ctx, func() { _ = c.net.Close() })
+	}
 }
 
 // patience is until when something must come, or go out; zero is for ever.
@@ -179,13 +198,19 @@ func (x *exchange) cause(err error) error {
 }
 
 // readHead reads the head of the answer, and those of interim answers before it.
-func (c *conn) readHead(req *http.Request) (*http.Response, lost, error) {
+// The body of one that is plain is nil: it is what follows.
+func (x *exchange) readHead(req *http.Request) (*http.Response, lost, error) {
+	c := x.c
 	c.limit = c.t.maxHead
 	if _, err := c.br.Peek(1); err != nil {
-		if late, ok := err.(net.Error); ok && late.Timeout() {
+		if late(err) {
 			return nil, part, err // it may well be at it
 		}
 		return nil, nothing, err
+	}
+	if res := plainHead(c.br, req); res != nil {
+		c.limit = math.MaxInt64
+		return res, part, nil
 	}
 	for {
 		res, err := http.ReadResponse(c.br, req)
@@ -211,13 +236,29 @@ func (x *exchange) Read(p []byte) (int, error) {
 		}
 		return 0, errReadClosed
 	}
-	n, err := x.body.Read(p)
+	n, err := x.read(p)
 	switch {
 	case err == io.EOF:
 		x.end(true)
 	case err != nil:
 		err = x.cause(err)
 		x.end(false)
+	}
+	return n, err
+}
+
+// read reads what is left of the body.
+func (x *exchange) read(p []byte) (int, error) {
+	if x.body != nil {
+		return x.body.Read(p)
+	}
+	n, err := x.c.br.Read(p[:min(int64(len(p)), x.left)])
+	x.left -= int64(n)
+	switch {
+	case x.left == 0:
+		return n, io.EOF
+	case err == io.EOF:
+		return n, io.ErrUnexpectedEOF
 	}
 	return n, err
 }
@@ -237,8 +278,8 @@ func (x *exchange) end(whole bool) {
 		return
 	}
 	x.whole.Store(whole)
-	unwatched := x.unwatch == nil || x.unwatch()
 	x.mu.Lock()
+	unwatched := x.unwatch == nil || x.unwatch()
 	sent := !x.sending && x.failed == nil
 	x.mu.Unlock()
 	if whole && x.keep && sent && unwatched && x.c.br.Buffered() == 0 {

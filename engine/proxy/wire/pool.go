@@ -21,6 +21,11 @@ type conn struct {
 	limit int64 // how many more bytes may be read
 	used  bool  // before this exchange
 	since time.Time
+	// begun is when the exchange began, writeBy until when it may write. brisk is
+	// whether reads end early, so that whoever waits long is watched only then.
+	begun, writeBy time.Time
+	brisk          bool
+	x              *exchange
 	// raw is the socket, nil where the system has none; quiet tells, when it
 	// last looked, whether it had neither ended nor brought anything.
 	raw   syscall.RawConn
@@ -57,7 +62,7 @@ func (t *Transport) take(ctx context.Context, h host) (*conn, error) {
 		p.idle = p.idle[:n-1]
 		t.idle--
 		t.mu.Unlock()
-		if _ = c.net.SetDeadline(c.patience()); c.alive() {
+		if c.begin(); c.alive() {
 			return c, nil
 		}
 		_ = c.net.Close()
@@ -88,7 +93,7 @@ const sweeps = 6
 // sweep closes the connections that were idle for too long or are dead.
 func (t *Transport) sweep() {
 	t.close(func(c *conn) bool {
-		_ = c.net.SetDeadline(c.patience())
+		c.begin()
 		return time.Since(c.since) >= t.idleTime || !c.alive()
 	})
 	t.mu.Lock()
@@ -153,8 +158,23 @@ func (t *Transport) dial(ctx context.Context, h host) (*conn, error) {
 		}
 	}
 	c.br = bufio.NewReader((*limited)(c))
-	_ = c.net.SetDeadline(c.patience())
+	c.begin()
 	return c, nil
+}
+
+// briskTime is how long reads may take before they are slow. Most answers come
+// sooner, and are spared what watching costs.
+const briskTime = 100 * time.Millisecond
+
+// begin bounds what the connection sends and reads next.
+func (c *conn) begin() {
+	c.begun, c.brisk = time.Now(), true
+	_ = c.net.SetReadDeadline(c.begun.Add(briskTime))
+	// Minutes need not be exact: a bound that is nearly whole stays.
+	if d := c.t.base.ResponseHeaderTimeout; d > 0 && c.writeBy.Sub(c.begun) < d-d/16 {
+		c.writeBy = c.begun.Add(d)
+		_ = c.net.SetWriteDeadline(c.writeBy)
+	}
 }
 
 // secure puts TLS on the connection.
@@ -188,11 +208,16 @@ func (c *conn) alive() bool {
 		return true
 	}
 	// TLS may have read on. What it has comes at once, or never.
-	c.limit = 1
+	c.limit, c.brisk = 1, false
 	_ = c.net.SetReadDeadline(time.Unix(1, 0))
 	_, err := c.br.Peek(1)
+	c.begin()
+	return late(err)
+}
+
+// late reports whether a read ended because of its time.
+func late(err error) bool {
 	e, ok := err.(net.Error)
-	_ = c.net.SetReadDeadline(c.patience())
 	return ok && e.Timeout()
 }
 
@@ -203,7 +228,12 @@ func (l *limited) Read(p []byte) (int, error) {
 	if l.limit <= 0 {
 		return 0, io.EOF
 	}
-	n, err := l.net.Read(p[:min(int64(len(p)), l.limit)])
+	p = p[:min(int64(len(p)), l.limit)]
+	n, err := l.net.Read(p)
+	if l.brisk && n == 0 && late(err) {
+		l.x.slow()
+		n, err = l.net.Read(p)
+	}
 	l.limit -= int64(n)
 	return n, err
 }

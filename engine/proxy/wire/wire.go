@@ -7,7 +7,8 @@
 // request, waits for the answer, and reads it. What that cannot do, the
 // http.Transport does: HTTP/2, proxies, upgrades, bodies of unknown length.
 //
-// Answers are read by net/http, so that both read alike.
+// The heads of plain answers are read here, all others by net/http; tests hold
+// that both read alike.
 package wire
 
 import (
