@@ -76,7 +76,7 @@ func (h *rich) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	case "/trailer", "/trailer-of-little":
 		w.Header().Set("Trailer", "X-Sum, X-Other")
-		w.Header().Add("Trailer", "content-length")
+		w.Header().Add("Trailer", "x-third")
 		_, _ = io.WriteString(w, "hello")
 		if r.URL.Path == "/trailer" {
 			flush()
@@ -239,7 +239,7 @@ func heard(t *testing.T, addr, says string) (answers []string) {
 	br := bufio.NewReader(c)
 	for {
 		if _, err := br.Peek(1); err != nil {
-			return append(answers, "the end")
+			return append(answers, "the end: "+err.Error())
 		}
 		method := http.MethodPost
 		if strings.HasPrefix(says, "HEAD") {
