@@ -58,7 +58,7 @@ const sec = time.Second
 // opening is how every demo begins. Within ten seconds a key cools, one is
 // revoked, one runs out of quota, one provider fails for a moment; the GitHub
 // tokens go one after the other until proxy-config is one key from down, then
-// down for a few seconds, and all come back.
+// down for some twelve seconds, and all come back.
 var opening = []Event{
 	{At: 1500 * ms, Do: DoLimit, Provider: "openai", Key: "gpt-2", RPM: 5},
 	{At: 2200 * ms, Do: DoExhaust, Provider: "github", Key: "bot-1", For: 24 * sec},
@@ -69,7 +69,7 @@ var opening = []Event{
 	{At: 7500 * ms, Do: DoExhaust, Provider: "github", Key: "bot-3", For: 27 * sec},
 	{At: 8800 * ms, Do: DoUp, Provider: "siliconflow"},
 	{At: 9 * sec, Do: DoEase, Provider: "openai", Key: "gpt-2"},
-	{At: 12 * sec, Do: DoLimit, Provider: "github", Key: "bot-4", RPM: 10},
+	{At: 12 * sec, Do: DoLimit, Provider: "github", Key: "bot-4", RPM: 5},
 	{At: 14 * sec, Do: DoEase, Provider: "github", Key: "bot-4"},
 	{At: 20 * sec, Do: DoExhaust, Provider: "siliconflow", Key: "ds-3"},
 	{At: 26 * sec, Do: DoLimit, Provider: "aimlapi", Key: "aiml-team-1", RPM: 30},
