@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -188,6 +189,9 @@ func (f *front) serve(nc net.Conn) {
 func (f *front) handOver(c *client) {
 	_ = c.net.SetDeadline(time.Time{})
 	brought, _ := c.br.Peek(c.br.Buffered())
+	if c.isAhead {
+		brought = append(slices.Clone(brought), c.ahead[0])
+	}
 	select {
 	case f.odd <- accepted{&replayed{c.net, brought}, nil}:
 	case <-f.done:

@@ -339,11 +339,22 @@ func FuzzRequest(f *testing.F) {
 func pipe(t *testing.T, h http.HandlerFunc) net.Conn {
 	s := &Server{Server: &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(io.Discard, "", 0)}}
 	client, server := net.Pipe()
-	f := &front{s: s, odd: make(chan accepted), done: make(chan struct{})}
+	f := &front{Listener: nobody{}, s: s, odd: make(chan accepted), done: make(chan struct{})}
 	go f.serve(server)
-	t.Cleanup(func() { close(f.done) })
+	var served sync.WaitGroup
+	served.Go(func() { _ = s.Server.Serve(f) })
+	t.Cleanup(func() {
+		_ = s.Close()
+		served.Wait()
+	})
 	return client
 }
+
+// nobody is a listener that nobody comes to.
+type nobody struct{ net.Listener }
+
+func (nobody) Close() error   { return nil }
+func (nobody) Addr() net.Addr { return &net.TCPAddr{} }
 
 const plain = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -426,6 +437,31 @@ func TestWhatComesMeanwhileIsNotLost(t *testing.T) {
 			}
 		}
 		_ = c.Close()
+	})
+}
+
+// TestWhatComesMeanwhileGoesOver: where the next request is not plain, net/http
+// gets all of it, also what came to who looks for the client.
+func TestWhatComesMeanwhileGoesOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := pipe(t, func(w http.ResponseWriter, r *http.Request) {
+			text, _ := io.ReadAll(r.Body)
+			time.Sleep(time.Second)
+			_, _ = w.Write(text)
+		})
+		defer c.Close()
+		go func() {
+			_, _ = io.WriteString(c, plain+"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nab")
+			time.Sleep(500 * time.Millisecond)
+			_, _ = io.WriteString(c, "cdef")
+		}()
+		br := bufio.NewReader(c)
+		for _, want := range []string{"{}", "abcdef"} {
+			if got := answerOf(t, br); got != want {
+				t.Errorf("%q instead of %q", got, want)
+			}
+		}
 	})
 }
 
