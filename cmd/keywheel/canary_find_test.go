@@ -59,6 +59,8 @@ func (c *cage) hatch(name, shape string) string {
 	return s.secret
 }
 
+const inBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+
 // look fails if a piece of a canary is in a text, as it is, with its terminal
 // sequences out or its escapes undone.
 func (c *cage) look(where, text string) {
@@ -67,13 +69,21 @@ func (c *cage) look(where, text string) {
 	views := []string{text, ansi.Strip(text), once, unescape(once)}
 	slices.Sort(views)
 	for _, seen := range slices.Compact(views) { // most are the same
-		for i := 0; i+8 <= len(seen); i++ {
-			whose, found := c.find[seen[i:i+8]]
-			if !found && i+16 <= len(seen) {
-				whose, found = c.hex[seen[i:i+16]]
+		run := 0 // of characters that base64 has, which all of them are
+		for i := range len(seen) {
+			if strings.IndexByte(inBase64, seen[i]) < 0 {
+				run = 0
+				continue
+			}
+			if run++; run < 8 {
+				continue
+			}
+			whose, found := c.find[seen[i-7:i+1]]
+			if !found && run >= 16 {
+				whose, found = c.hex[seen[i-15:i+1]]
 			}
 			if found {
-				c.t.Errorf("%s holds 8 characters of %s: %q", where, whose, seen[max(0, i-100):min(len(seen), i+60)])
+				c.t.Errorf("%s holds 8 characters of %s: %q", where, whose, seen[max(0, i-107):min(len(seen), i+53)])
 				return
 			}
 		}

@@ -561,12 +561,14 @@ func (x *aviary) overTheSocket() {
 	}
 }
 
-// openFiles looks into the files that a program has open, also those that have
-// no name any more.
+// openFiles looks into the files that a program has open and that are not found
+// otherwise: those elsewhere, or without a name.
 func (x *aviary) openFiles(c *exec.Cmd) {
 	list, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", c.Process.Pid))
 	for _, name := range list {
-		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		info, err := os.Stat(name)
+		path, _ := os.Readlink(name)
+		if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(path, x.dir) && !strings.HasSuffix(path, " (deleted)") {
 			continue
 		}
 		text, _ := os.ReadFile(name)
