@@ -192,6 +192,13 @@ func TestNoKeyComesBackInAnyForm(t *testing.T) {
 			_, _ = io.WriteString(z, odd)
 			_ = z.Close()
 		},
+		"in gzip that nobody announced": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(400)
+			z := gzip.NewWriter(w)
+			_, _ = io.WriteString(z, odd)
+			_ = z.Close()
+		},
 		"as the code of an error under a 200": func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprintf(w, `{"error":{"message":"Rate limit reached","type":"rate_limit_error","code":"%s"}}`, odd)
