@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,11 @@ func (s *Server) Serve(l net.Listener) error {
 	if _, bare := l.(*net.TCPListener); !bare {
 		return s.Server.Serve(l)
 	}
+	return s.serve(l)
+}
+
+// serve serves plain requests with less, wherever they come from.
+func (s *Server) serve(l net.Listener) error {
 	f := &front{Listener: l, s: s, odd: make(chan accepted), done: make(chan struct{})}
 	go f.accept()
 	return s.Server.Serve(f)
@@ -166,28 +172,37 @@ func (f *front) serve(nc net.Conn) {
 		_ = nc.Close()
 		return
 	}
-	defer f.s.leave(c)
+	given := false
+	defer func() { // also when a handler ends the goroutine
+		if !given {
+			_ = nc.Close()
+		}
+		f.s.leave(c)
+	}()
 	patience := f.s.ReadHeaderTimeout
 	for c.await(patience) {
 		r := c.request()
 		if r == nil {
+			given = true
 			f.handOver(c)
 			return
 		}
 		if !c.answer(r) {
-			break
+			return
 		}
 		if patience, c.slack = f.s.IdleTimeout, 0; r.Method == http.MethodPost {
 			c.slack = 4 // as net/http has it
 		}
 	}
-	_ = nc.Close()
 }
 
 // handOver gives the connection to the http.Server.
 func (f *front) handOver(c *client) {
 	_ = c.net.SetDeadline(time.Time{})
 	brought, _ := c.br.Peek(c.br.Buffered())
+	if c.isAhead {
+		brought = append(slices.Clip(brought), c.ahead[0])
+	}
 	select {
 	case f.odd <- accepted{&replayed{c.net, brought}, nil}:
 	case <-f.done:
@@ -272,8 +287,8 @@ func (c *client) await(patience time.Duration) bool {
 // come in pieces.
 func (c *client) request() *http.Request {
 	for pieces := 0; ; pieces++ {
-		r, whole := plainRequest(c.br)
-		if r != nil || whole || c.br.Buffered() == c.br.Size() {
+		r, odd := plainRequest(c.br)
+		if r != nil || odd || c.br.Buffered() == c.br.Size() {
 			return r
 		}
 		if pieces == 0 {
@@ -325,6 +340,9 @@ func (c *client) answer(r *http.Request) (again bool) {
 	if r.Body = http.NoBody; r.ContentLength > 0 {
 		r.Body = &w.body
 	}
+	if r.ContentLength > int64(c.br.Buffered()) {
+		c.readWithin(0) // how long a body may be silent is the handler's affair
+	}
 	c.watch(w)
 	defer func() {
 		e := recover()
@@ -371,10 +389,12 @@ func (c *client) look() {
 	defer c.mu.Unlock()
 	w := c.under
 	switch {
-	case w == nil || c.looking || c.isAhead:
+	case w == nil || c.looking:
 		return
-	case w.body.left.Load() > 0: // the handler is still reading
+	case w.body.left.Load() > 0: // the handler is still reading, maybe what is ahead
 		c.timer.Reset(lookAfter)
+		return
+	case c.isAhead:
 		return
 	}
 	c.looking = true
@@ -472,6 +492,7 @@ func (b *requestBody) discard() bool {
 	}
 	b.c.readWithin(b.c.s.ReadHeaderTimeout)
 	n, err := io.CopyN(io.Discard, b.c.br, left)
+	b.done = err == nil // the handler must not take what it has for the whole
 	b.left.Store(left - n)
 	return err == nil
 }
