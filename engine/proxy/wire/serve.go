@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"log"
@@ -190,9 +191,7 @@ func (f *front) serve(nc net.Conn) {
 		if !c.answer(r) {
 			return
 		}
-		if patience, c.slack = f.s.IdleTimeout, 0; r.Method == http.MethodPost {
-			c.slack = 4 // as net/http has it
-		}
+		patience, c.last = f.s.IdleTimeout, r.Method
 	}
 }
 
@@ -249,7 +248,7 @@ type client struct {
 	from  string
 	br    *bufio.Reader
 	state atomic.Int32
-	slack int // how many newlines may come before the next request
+	last  string // the method of the request before
 	// readBy and writeBy are the deadlines in force; zero is none.
 	readBy, writeBy time.Time
 
@@ -269,13 +268,14 @@ func (c *client) await(patience time.Duration) bool {
 		return false
 	}
 	c.readWithin(patience)
-	next, err := c.br.Peek(1)
-	for range c.slack { // old clients send newlines after a POST
-		if err != nil || next[0] != '\r' && next[0] != '\n' {
-			break
-		}
-		_, _ = c.br.Discard(1)
-		next, err = c.br.Peek(1)
+	least := 1
+	if c.last != "" {
+		least = 4 // as net/http has it
+	}
+	begin, err := c.br.Peek(least)
+	if err == nil && c.last == http.MethodPost { // old clients send newlines after it
+		_, _ = c.br.Discard(least - len(bytes.TrimLeft(begin, "\r\n")))
+		_, err = c.br.Peek(1)
 	}
 	if err != nil {
 		return false

@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"reflect"
@@ -324,7 +326,7 @@ func TestServesAsNetHTTPDoes(t *testing.T) {
 }
 
 // pause is what a client waits at each "|" of slowly.
-const pause = 400 * time.Millisecond
+const pause = 137 * time.Millisecond
 
 // slowly are conversations on which time passes. What comes while the handler is
 // slow comes to who looks for the client.
@@ -343,7 +345,7 @@ var slowly = map[string]string{
 	"an odd one in pieces":              slow + removal[:5] + "|" + removal[5:20] + "||||" + removal[20:] + plain,
 	"a long one, its head meanwhile":    slow + "GET / HTTP/1.1\r\nHost: a\r\nX-A: " + strings.Repeat("0123456789", 600) + "\r\n\r\n|" + plain,
 	"a long body, and the next at once": slow + "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n" + strings.Repeat("0123456789", 900) + "|" + plain,
-	"a body that takes its time":        plain + plain[:len(plain)-2] + strings.Repeat("|", 1000) + "{}" + plain,
+	"a body that takes its time":        plain + plain[:len(plain)-2] + strings.Repeat("|", 3000) + "{}" + plain,
 	"a body not read, and late":         "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234|||56789" + plain,
 	"a body read late":                  "POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234|||56789" + plain,
 	"bare newlines":                     "GET / HTTP/1.1\nHost: a\n\n",
@@ -352,6 +354,9 @@ var slowly = map[string]string{
 	"an empty line first":               "\r\n",
 	"an empty line after a POST":        plain + "\r\n\r\n\r\n",
 	"TLS":                               "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abc\ndef",
+	"a newline and no more":             slow + "\r|\n",
+	"a newline after a GET":             "GET / HTTP/1.1\r\nHost: a\r\n\r\n\r|\n|" + plain,
+	"newlines after a POST":             plain + "\r||\n|\r\n||" + plain,
 	"an odd line":                       "DELETE / HTTP/1.1 x\r\n",
 }
 
@@ -380,33 +385,79 @@ func TestServesSlowlyAsNetHTTPDoes(t *testing.T) {
 	for name, says := range slowly {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				var told, asked [2][]string
-				for i := range told {
-					h := &rich{}
-					base := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
-					s := &Server{Server: base}
-					l := make(pipes)
-					var served sync.WaitGroup
-					served.Go(func() { _ = [...]func(net.Listener) error{base.Serve, s.serve}[i](l) })
-					client, server := net.Pipe()
-					l <- server
-					begun := time.Now()
-					told[i] = hears(client, says, pause, func() string { return time.Since(begun).String() + " " })
-					asked[i] = h.seen
-					_ = s.Close()
-					served.Wait()
-				}
-				if !reflect.DeepEqual(asked[0], asked[1]) {
-					t.Errorf("the handler is asked\n%s\nwith net/http\n%s", strings.Join(asked[1], "\n"), strings.Join(asked[0], "\n"))
-				}
-				if !reflect.DeepEqual(told[0], told[1]) {
-					t.Errorf("the client hears\n%s\nof net/http\n%s", strings.Join(told[1], "\n"), strings.Join(told[0], "\n"))
-				}
-			})
+			synctest.Test(t, func(t *testing.T) { compare(t, says, time.Minute) })
 		})
 	}
 }
+
+// compare has a client say the same to both servers, which are so patient with
+// heads. Time is virtual.
+func compare(t *testing.T, says string, patient time.Duration) {
+	var told, asked [2][]string
+	for i := range told {
+		h := &rich{}
+		base := &http.Server{Handler: h, ReadHeaderTimeout: patient, IdleTimeout: 2 * patient, ErrorLog: log.New(io.Discard, "", 0)}
+		s := &Server{Server: base}
+		l := make(pipes)
+		var served sync.WaitGroup
+		served.Go(func() { _ = [...]func(net.Listener) error{base.Serve, s.serve}[i](l) })
+		client, server := net.Pipe()
+		l <- server
+		begun := time.Now()
+		told[i] = hears(client, says, pause, func() string { return time.Since(begun).String() + " " })
+		_ = s.Close()
+		served.Wait()
+		time.Sleep(time.Minute) // a handler may still be slow
+		asked[i] = h.seen
+	}
+	if !reflect.DeepEqual(asked[0], asked[1]) {
+		t.Errorf("the handler is asked\n%s\nwith net/http\n%s", strings.Join(asked[1], "\n"), strings.Join(asked[0], "\n"))
+	}
+	if !reflect.DeepEqual(told[0], told[1]) {
+		t.Errorf("the client hears\n%s\nof net/http\n%s", strings.Join(told[1], "\n"), strings.Join(told[0], "\n"))
+	}
+}
+
+// TestServesAnybodyAsNetHTTPDoes makes conversations up: some requests in a row,
+// in pieces, with pauses.
+func TestServesAnybodyAsNetHTTPDoes(t *testing.T) {
+	t.Parallel()
+	paths := []string{"", "slow", "slow", "slow", "unread", "late", "stream", "big", "length", "short", "204", "304", "trailer", "close", "panic", "exit", "abort", "type-in-pieces"}
+	for seed := range uint64(*made) {
+		dice := rand.New(rand.NewPCG(seed, 0))
+		var says string
+		for range 1 + dice.IntN(5) {
+			path, body := paths[dice.IntN(len(paths))], strings.Repeat("0123456789", 1000)[:[]int{0, 2, 10, 3000, 4096, 5000, 9000}[dice.IntN(7)]]
+			switch dice.IntN(8) {
+			case 0:
+				says += fmt.Sprintf("GET /%s HTTP/1.1\r\nHost: a\r\n\r\n", path)
+			case 1:
+				says += fmt.Sprintf("DELETE /%s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+			case 2:
+				says += fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nchunk\r\n0\r\n\r\n", path)
+			case 3:
+				says += fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: a\r\nX-A: %s\r\nContent-Length: 2\r\n\r\n{}", path, body)
+			case 4:
+				says += "\r\n"
+			default:
+				says += fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+			}
+		}
+		var pieces string
+		for len(says) > 0 {
+			n := min(len(says), 1+dice.IntN([]int{5, 100, 1000, 10000}[dice.IntN(4)]))
+			pieces += says[:n] + strings.Repeat("|", max(1, dice.IntN(36)-24))
+			says = says[n:]
+		}
+		synctest.Test(t, func(t *testing.T) {
+			if compare(t, pieces, time.Hour); t.Failed() {
+				t.Logf("conversation %d: %q", seed, pieces)
+			}
+		})
+	}
+}
+
+var made = flag.Int("conversations", 100, "how many conversations are made up")
 
 // FuzzRequest finds out whether every request that is taken for plain is read as
 // net/http reads it, and ends where that says.
