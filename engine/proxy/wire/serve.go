@@ -166,7 +166,7 @@ func (f *front) Close() error {
 }
 
 func (f *front) serve(nc net.Conn) {
-	c := &client{s: f.s, net: nc, from: nc.RemoteAddr().String()}
+	c := &client{s: f.s, net: nc, from: nc.RemoteAddr().String(), least: 1}
 	c.br = bufio.NewReader((*source)(c))
 	c.seen.L = &c.mu
 	if !f.s.come(c) {
@@ -191,7 +191,7 @@ func (f *front) serve(nc net.Conn) {
 		if !c.answer(r) {
 			return
 		}
-		patience, c.last = f.s.IdleTimeout, r.Method
+		patience, c.least, c.posted = f.s.IdleTimeout, 4, r.Method == http.MethodPost // as net/http has it
 	}
 }
 
@@ -248,7 +248,10 @@ type client struct {
 	from  string
 	br    *bufio.Reader
 	state atomic.Int32
-	last  string // the method of the request before
+	least int // bytes begin the next request
+	// posted is whether the request before was a POST: old clients send newlines
+	// after it.
+	posted bool
 	// readBy and writeBy are the deadlines in force; zero is none.
 	readBy, writeBy time.Time
 
@@ -268,13 +271,9 @@ func (c *client) await(patience time.Duration) bool {
 		return false
 	}
 	c.readWithin(patience)
-	least := 1
-	if c.last != "" {
-		least = 4 // as net/http has it
-	}
-	begin, err := c.br.Peek(least)
-	if err == nil && c.last == http.MethodPost { // old clients send newlines after it
-		_, _ = c.br.Discard(least - len(bytes.TrimLeft(begin, "\r\n")))
+	begin, err := c.br.Peek(c.least)
+	if err == nil && c.posted {
+		_, _ = c.br.Discard(c.least - len(bytes.TrimLeft(begin, "\r\n")))
 		_, err = c.br.Peek(1)
 	}
 	if err != nil {
