@@ -98,13 +98,13 @@ func plainFields(text string, request bool) (f fields, ok bool) {
 
 // plainRequest reads a request as most are: of which all the head is there, and
 // which asks for nothing special. It reads it as net/http does, but makes less of
-// it. nil is any other, of which nothing was read; whole is whether all its head
-// is there.
-func plainRequest(br *bufio.Reader) (r *http.Request, whole bool) {
+// it. nil is any other, of which nothing was read; odd is whether it stays so,
+// whatever follows.
+func plainRequest(br *bufio.Reader) (r *http.Request, odd bool) {
 	there, _ := br.Peek(br.Buffered())
 	end := bytes.Index(there, []byte("\r\n\r\n"))
 	if end < 0 {
-		return nil, false
+		return nil, !mayBePlain(there)
 	}
 	line, lines, _ := strings.Cut(string(there[:end+2]), "\r\n")
 	method, rest, _ := strings.Cut(line, " ")
@@ -122,7 +122,22 @@ func plainRequest(br *bufio.Reader) (r *http.Request, whole bool) {
 	}
 	_, _ = br.Discard(end + 4)
 	return &http.Request{Method: method, URL: u, RequestURI: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: f.header, Host: f.host, ContentLength: max(f.length, 0)}, true
+		Header: f.header, Host: f.host, ContentLength: max(f.length, 0)}, false
+}
+
+// mayBePlain reports whether a plain request can begin so. What it cannot is
+// net/http's at once, for the end of such a head may be another, or never come.
+func mayBePlain(begin []byte) bool {
+	if !mayBegin(begin, "POST /") && !mayBegin(begin, "GET /") {
+		return false
+	}
+	return bytes.Count(begin, []byte("\n")) == bytes.Count(begin, []byte("\r\n"))
+}
+
+// mayBegin reports whether what begins so may go on to begin with start.
+func mayBegin(begin []byte, start string) bool {
+	n := min(len(begin), len(start))
+	return string(begin[:n]) == start[:n]
 }
 
 // plainBody is the longest body of a plain request.

@@ -13,6 +13,8 @@ import (
 const (
 	// maxOpen is how much of a body is kept to see whether that is all of it.
 	maxOpen = 2 << 10
+	// sniffed is how much of a body tells its type.
+	sniffed = 512
 	// maxOut is how much goes out at a time.
 	maxOut = 8 << 10
 )
@@ -139,7 +141,7 @@ func (w *reply) pass(name string, values []string) bool {
 	case "Trailer":
 		for _, v := range values {
 			for t := range strings.SplitSeq(v, ",") {
-				if t = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(t)); t != "" && t != "Transfer-Encoding" && t != "Content-Length" && t != "Trailer" {
+				if t = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(t)); mayTrail(t) {
 					w.trailers = append(w.trailers, t)
 				}
 			}
@@ -149,6 +151,15 @@ func (w *reply) pass(name string, values []string) bool {
 	}
 	return true
 }
+
+// mayTrail reports whether a field may come after the body: none that says how
+// to read the message, or what to do with it.
+func mayTrail(name string) bool {
+	return isToken(name) && !strings.HasPrefix(name, "If-") && !slices.Contains(untrailed, name)
+}
+
+var untrailed = []string{"Authorization", "Cache-Control", "Connection", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Expect", "Host",
+	"Keep-Alive", "Max-Forwards", "Pragma", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Range", "Realm", "Te", "Trailer", "Transfer-Encoding", "Www-Authenticate"}
 
 func first(values []string) string {
 	if len(values) == 0 {
@@ -245,7 +256,7 @@ func (w *reply) open(next []byte) {
 	}
 	held := w.held
 	if len(held) > 0 {
-		next = held
+		next = append(held, next[:min(len(next), sniffed)]...)
 	}
 	w.endHead(next, false)
 	if w.held = nil; len(held) > 0 {

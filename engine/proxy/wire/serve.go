@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"log"
@@ -37,6 +38,11 @@ func (s *Server) Serve(l net.Listener) error {
 	if _, bare := l.(*net.TCPListener); !bare {
 		return s.Server.Serve(l)
 	}
+	return s.serve(l)
+}
+
+// serve serves plain requests with less, wherever they come from.
+func (s *Server) serve(l net.Listener) error {
 	f := &front{Listener: l, s: s, odd: make(chan accepted), done: make(chan struct{})}
 	go f.accept()
 	return s.Server.Serve(f)
@@ -160,29 +166,33 @@ func (f *front) Close() error {
 }
 
 func (f *front) serve(nc net.Conn) {
-	c := &client{s: f.s, net: nc, from: nc.RemoteAddr().String()}
+	c := &client{s: f.s, net: nc, from: nc.RemoteAddr().String(), least: 1}
 	c.br = bufio.NewReader((*source)(c))
 	c.seen.L = &c.mu
 	if !f.s.come(c) {
 		_ = nc.Close()
 		return
 	}
-	defer f.s.leave(c)
+	given := false
+	defer func() { // also when a handler ends the goroutine
+		if !given {
+			_ = nc.Close()
+		}
+		f.s.leave(c)
+	}()
 	patience := f.s.ReadHeaderTimeout
 	for c.await(patience) {
 		r := c.request()
 		if r == nil {
+			given = true
 			f.handOver(c)
 			return
 		}
 		if !c.answer(r) {
-			break
+			return
 		}
-		if patience, c.slack = f.s.IdleTimeout, 0; r.Method == http.MethodPost {
-			c.slack = 4 // as net/http has it
-		}
+		patience, c.least, c.posted = f.s.IdleTimeout, 4, r.Method == http.MethodPost // as net/http has it
 	}
-	_ = nc.Close()
 }
 
 // handOver gives the connection to the http.Server.
@@ -190,7 +200,7 @@ func (f *front) handOver(c *client) {
 	_ = c.net.SetDeadline(time.Time{})
 	brought, _ := c.br.Peek(c.br.Buffered())
 	if c.isAhead {
-		brought = append(slices.Clone(brought), c.ahead[0])
+		brought = append(slices.Clip(brought), c.ahead[0])
 	}
 	select {
 	case f.odd <- accepted{&replayed{c.net, brought}, nil}:
@@ -238,7 +248,10 @@ type client struct {
 	from  string
 	br    *bufio.Reader
 	state atomic.Int32
-	slack int // how many newlines may come before the next request
+	least int // bytes begin the next request
+	// posted is whether the request before was a POST: old clients send newlines
+	// after it.
+	posted bool
 	// readBy and writeBy are the deadlines in force; zero is none.
 	readBy, writeBy time.Time
 
@@ -258,13 +271,10 @@ func (c *client) await(patience time.Duration) bool {
 		return false
 	}
 	c.readWithin(patience)
-	next, err := c.br.Peek(1)
-	for range c.slack { // old clients send newlines after a POST
-		if err != nil || next[0] != '\r' && next[0] != '\n' {
-			break
-		}
-		_, _ = c.br.Discard(1)
-		next, err = c.br.Peek(1)
+	begin, err := c.br.Peek(c.least)
+	if err == nil && c.posted {
+		_, _ = c.br.Discard(c.least - len(bytes.TrimLeft(begin, "\r\n")))
+		_, err = c.br.Peek(1)
 	}
 	if err != nil {
 		return false
@@ -276,8 +286,8 @@ func (c *client) await(patience time.Duration) bool {
 // come in pieces.
 func (c *client) request() *http.Request {
 	for pieces := 0; ; pieces++ {
-		r, whole := plainRequest(c.br)
-		if r != nil || whole || c.br.Buffered() == c.br.Size() {
+		r, odd := plainRequest(c.br)
+		if r != nil || odd || c.br.Buffered() == c.br.Size() {
 			return r
 		}
 		if pieces == 0 {
@@ -329,6 +339,9 @@ func (c *client) answer(r *http.Request) (again bool) {
 	if r.Body = http.NoBody; r.ContentLength > 0 {
 		r.Body = &w.body
 	}
+	if r.ContentLength > int64(c.br.Buffered()) {
+		c.readWithin(0) // how long a body may be silent is the handler's affair
+	}
 	c.watch(w)
 	defer func() {
 		e := recover()
@@ -375,10 +388,12 @@ func (c *client) look() {
 	defer c.mu.Unlock()
 	w := c.under
 	switch {
-	case w == nil || c.looking || c.isAhead:
+	case w == nil || c.looking:
 		return
-	case w.body.left.Load() > 0: // the handler is still reading
+	case w.body.left.Load() > 0: // the handler is still reading, maybe what is ahead
 		c.timer.Reset(lookAfter)
+		return
+	case c.isAhead:
 		return
 	}
 	c.looking = true
@@ -476,6 +491,7 @@ func (b *requestBody) discard() bool {
 	}
 	b.c.readWithin(b.c.s.ReadHeaderTimeout)
 	n, err := io.CopyN(io.Discard, b.c.br, left)
+	b.done = err == nil // the handler must not take what it has for the whole
 	b.left.Store(left - n)
 	return err == nil
 }

@@ -5,12 +5,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +31,13 @@ type rich struct {
 func (h *rich) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body []byte
 	var err error
-	if r.URL.Path != "/unread" {
+	switch r.URL.Path {
+	case "/unread":
+	case "/late":
+		_, _ = io.WriteString(w, "before ")
+		w.(http.Flusher).Flush()
+		fallthrough
+	default:
 		body, err = io.ReadAll(r.Body)
 	}
 	h.mu.Lock()
@@ -44,6 +53,9 @@ func (h *rich) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for range 100 {
 			_, _ = w.Write(bytes.Repeat([]byte("0123456789"), 100))
 		}
+	case "/slow":
+		time.Sleep(time.Second)
+		_, _ = fmt.Fprintf(w, "slow %s", body)
 	case "/length":
 		w.Header().Set("Content-Length", "5")
 		_, _ = io.WriteString(w, "hello")
@@ -83,12 +95,20 @@ func (h *rich) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.Header().Set("X-Sum", "1")
 		w.Header().Set("X-Not-Announced", "2")
+	case "/bad-trailer":
+		w.Header().Set("Trailer", "X-Sum, connection, Content-Type, If-Match, X Y, X-Sum, Set-Cookie")
+		_, _ = io.WriteString(w, "hello")
+		for name := range strings.SplitSeq("X-Sum,Connection,Content-Type,If-Match,X Y,Set-Cookie", ",") {
+			w.Header()[name] = []string{"1"}
+		}
 	case "/late-trailer":
 		_, _ = io.WriteString(w, "hello")
 		flush()
 		w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
 	case "/panic":
 		panic("a bug")
+	case "/exit":
+		runtime.Goexit()
 	case "/abort":
 		_, _ = io.WriteString(w, "hello")
 		flush()
@@ -109,6 +129,9 @@ func (h *rich) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "<html>")
 	case "/type":
 		_, _ = io.WriteString(w, "<html>")
+	case "/type-in-pieces":
+		_, _ = io.WriteString(w, "<ht")
+		_, _ = io.WriteString(w, "ml>"+strings.Repeat(" ", maxOpen))
 	case "/twice":
 		w.WriteHeader(201)
 		w.WriteHeader(500)
@@ -190,8 +213,8 @@ var conversations = map[string]string{
 }
 
 func init() {
-	for _, path := range []string{"nothing", "big", "length", "short", "long", "bad-length", "204", "304", "599", "stream", "trailer", "trailer-of-little", "late-trailer", "panic", "abort",
-		"abort-length", "close", "fields", "type", "twice"} {
+	for _, path := range []string{"nothing", "big", "length", "short", "long", "bad-length", "204", "304", "599", "stream", "trailer", "trailer-of-little", "bad-trailer", "late-trailer", "panic", "exit", "abort",
+		"abort-length", "close", "fields", "type", "type-in-pieces", "twice", "late"} {
 		conversations["the handler's "+path] = "POST /" + path + " HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /after HTTP/1.1\r\nHost: a\r\n\r\n"
 	}
 }
@@ -219,12 +242,18 @@ func serving(t testing.TB, serve func(net.Listener) error, stop func() error) st
 }
 
 // heard is what a client hears of all that it said.
-func heard(t *testing.T, addr, says string) (answers []string) {
+func heard(t *testing.T, addr, says string) []string {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Error(err)
 		return nil
 	}
+	return hears(c, says, 0, func() string { return "" })
+}
+
+// hears is what a client hears on a connection on which it pauses between two
+// writes, each answer with when it came.
+func hears(c net.Conn, says string, pause time.Duration, when func() string) (answers []string) {
 	defer c.Close()
 	var said sync.WaitGroup
 	defer said.Wait()
@@ -233,8 +262,9 @@ func heard(t *testing.T, addr, says string) (answers []string) {
 			if _, err := io.WriteString(c, piece); err != nil {
 				return // the server has hung up
 			}
+			time.Sleep(pause)
 		}
-		_ = c.(*net.TCPConn).CloseWrite()
+		_ = closeWrite(c)
 	})
 	br := bufio.NewReader(c)
 	for {
@@ -249,6 +279,7 @@ func heard(t *testing.T, addr, says string) (answers []string) {
 		if err != nil {
 			return append(answers, err.Error())
 		}
+		came := when()
 		body, err := io.ReadAll(res.Body)
 		if date := res.Header["Date"]; len(date) == 1 && !strings.Contains(date[0], "1970") {
 			if _, err := http.ParseTime(date[0]); err != nil {
@@ -256,7 +287,7 @@ func heard(t *testing.T, addr, says string) (answers []string) {
 			}
 			res.Header["Date"] = []string{"a date"}
 		}
-		answers = append(answers, fmt.Sprint(res.Status, " ", res.Header, " ", res.ContentLength, " ", res.TransferEncoding, " ", res.Close, " ", res.Trailer, " ", len(body), string(body[:min(len(body), 100)]), " ", err))
+		answers = append(answers, fmt.Sprint(came, res.Status, " ", res.Header, " ", res.ContentLength, " ", res.TransferEncoding, " ", res.Close, " ", res.Trailer, " ", len(body), string(body[:min(len(body), 100)]), " ", err))
 	}
 }
 
@@ -293,6 +324,140 @@ func TestServesAsNetHTTPDoes(t *testing.T) {
 		})
 	}
 }
+
+// pause is what a client waits at each "|" of slowly.
+const pause = 137 * time.Millisecond
+
+// slowly are conversations on which time passes. What comes while the handler is
+// slow comes to who looks for the client.
+var slowly = map[string]string{
+	"nothing":                           "",
+	"a POST":                            slow,
+	"in pieces":                         "P|OST /slow HTT|P/1.1\r\nHo|st: a\r\nContent-Length: 6\r|\n\r\n|abc|def",
+	"two at once":                       slow + plain,
+	"the next meanwhile":                slow + "|" + plain,
+	"the next in pieces":                slow + "|P|OST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+	"the next begun":                    slow + plain[:len(plain)-2] + "|{|}",
+	"the next begun, and slow":          slow + slow[:len(slow)-2] + "|{||||}" + plain,
+	"newlines meanwhile":                slow + "|\r\n|" + plain,
+	"an odd one meanwhile":              slow + "|" + removal,
+	"an odd one, its body meanwhile":    slow + removal[:len(removal)-10] + "|0123456789" + plain,
+	"an odd one in pieces":              slow + removal[:5] + "|" + removal[5:20] + "||||" + removal[20:] + plain,
+	"a long one, its head meanwhile":    slow + "GET / HTTP/1.1\r\nHost: a\r\nX-A: " + strings.Repeat("0123456789", 600) + "\r\n\r\n|" + plain,
+	"a long body, and the next at once": slow + "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n" + strings.Repeat("0123456789", 900) + "|" + plain,
+	"a body that takes its time":        plain + plain[:len(plain)-2] + strings.Repeat("|", 3000) + "{}" + plain,
+	"a body not read, and late":         "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234|||56789" + plain,
+	"a body read late":                  "POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234|||56789" + plain,
+	"bare newlines":                     "GET / HTTP/1.1\nHost: a\n\n",
+	"a bare newline in the end":         "GET / HTTP/1.1\r\nHost: a\r\n\n",
+	"a bare newline in the line":        "GET / HTTP/1.1\n|Host: a\r\n\r\n",
+	"an empty line first":               "\r\n",
+	"an empty line after a POST":        plain + "\r\n\r\n\r\n",
+	"TLS":                               "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abc\ndef",
+	"a newline and no more":             slow + "\r|\n",
+	"a newline after a GET":             "GET / HTTP/1.1\r\nHost: a\r\n\r\n\r|\n|" + plain,
+	"newlines after a POST":             plain + "\r||\n|\r\n||" + plain,
+	"an odd line":                       "DELETE / HTTP/1.1 x\r\n",
+}
+
+const (
+	slow    = "POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+	removal = "DELETE / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789"
+)
+
+// pipes is a net.Listener of pipes.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return nil }
+
+// TestServesSlowlyAsNetHTTPDoes: who takes his time hears the same of both
+// servers, and at the same time.
+func TestServesSlowlyAsNetHTTPDoes(t *testing.T) {
+	t.Parallel()
+	for name, says := range slowly {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { compare(t, says, time.Minute) })
+		})
+	}
+}
+
+// compare has a client say the same to both servers, which are so patient with
+// heads. Time is virtual.
+func compare(t *testing.T, says string, patient time.Duration) {
+	var told, asked [2][]string
+	for i := range told {
+		h := &rich{}
+		base := &http.Server{Handler: h, ReadHeaderTimeout: patient, IdleTimeout: 2 * patient, ErrorLog: log.New(io.Discard, "", 0)}
+		s := &Server{Server: base}
+		l := make(pipes)
+		var served sync.WaitGroup
+		served.Go(func() { _ = [...]func(net.Listener) error{base.Serve, s.serve}[i](l) })
+		client, server := net.Pipe()
+		l <- server
+		begun := time.Now()
+		told[i] = hears(client, says, pause, func() string { return time.Since(begun).String() + " " })
+		_ = s.Close()
+		served.Wait()
+		time.Sleep(time.Minute) // a handler may still be slow
+		asked[i] = h.seen
+	}
+	if !reflect.DeepEqual(asked[0], asked[1]) {
+		t.Errorf("the handler is asked\n%s\nwith net/http\n%s", strings.Join(asked[1], "\n"), strings.Join(asked[0], "\n"))
+	}
+	if !reflect.DeepEqual(told[0], told[1]) {
+		t.Errorf("the client hears\n%s\nof net/http\n%s", strings.Join(told[1], "\n"), strings.Join(told[0], "\n"))
+	}
+}
+
+// TestServesAnybodyAsNetHTTPDoes makes conversations up: some requests in a row,
+// in pieces, with pauses.
+func TestServesAnybodyAsNetHTTPDoes(t *testing.T) {
+	t.Parallel()
+	paths := []string{"", "slow", "slow", "slow", "unread", "late", "stream", "big", "length", "short", "204", "304", "trailer", "close", "panic", "exit", "abort", "type-in-pieces"}
+	for seed := range uint64(*made) {
+		dice := rand.New(rand.NewPCG(seed, 0))
+		var says string
+		for range 1 + dice.IntN(5) {
+			path, body := paths[dice.IntN(len(paths))], strings.Repeat("0123456789", 1000)[:[]int{0, 2, 10, 3000, 4096, 5000, 9000}[dice.IntN(7)]]
+			switch dice.IntN(8) {
+			case 0:
+				says += fmt.Sprintf("GET /%s HTTP/1.1\r\nHost: a\r\n\r\n", path)
+			case 1:
+				says += fmt.Sprintf("DELETE /%s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+			case 2:
+				says += fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nchunk\r\n0\r\n\r\n", path)
+			case 3:
+				says += fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: a\r\nX-A: %s\r\nContent-Length: 2\r\n\r\n{}", path, body)
+			case 4:
+				says += "\r\n"
+			default:
+				says += fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+			}
+		}
+		var pieces string
+		for len(says) > 0 {
+			n := min(len(says), 1+dice.IntN([]int{5, 100, 1000, 10000}[dice.IntN(4)]))
+			pieces += says[:n] + strings.Repeat("|", max(1, dice.IntN(36)-24))
+			says = says[n:]
+		}
+		synctest.Test(t, func(t *testing.T) {
+			if compare(t, pieces, time.Hour); t.Failed() {
+				t.Logf("conversation %d: %q", seed, pieces)
+			}
+		})
+	}
+}
+
+var made = flag.Int("conversations", 100, "how many conversations are made up")
 
 // FuzzRequest finds out whether every request that is taken for plain is read as
 // net/http reads it, and ends where that says.
