@@ -368,9 +368,9 @@ func (x *aviary) live() {
 
 // demo shows the demo, which has no use for a secret that is around.
 func (x *aviary) demo() {
-	s := x.terminal("demo", "--speed", "20", "--listen", "127.0.0.1:0", "--socket", filepath.Join(x.dir, "run", "demo.sock"))
+	s := x.terminal("demo", "--speed", "5", "--listen", "127.0.0.1:0", "--socket", filepath.Join(x.dir, "run", "demo.sock"))
 	s.until(x.t, `Services \d+`)
-	if !s.shows(`limited|revoked|exhausted`, 20*time.Second) {
+	if !s.shows(`limited|revoked|exhausted`, 2*time.Minute) {
 		x.t.Error("the demo shows no trouble")
 	}
 	s.end(syscall.SIGTERM)

@@ -178,7 +178,7 @@ func (r *real) screens() {
 		for try := 0; try < 20 && !s.shows(step.shows, time.Second); try++ {
 			_, _ = io.WriteString(f, step.keys)
 		}
-		if !s.shows(step.shows, 20*time.Second) {
+		if !s.shows(step.shows, 2*time.Minute) {
 			r.t.Errorf("after %s the screen did not show %s", step.keys, step.shows)
 		}
 	}

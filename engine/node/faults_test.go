@@ -805,7 +805,8 @@ var faults = []fault{
 		reset(c)
 	}},
 	{name: "TLS of somebody else", sees: allRefused, tls: true, do: func(_ *faulty, c net.Conn) { _ = stranger(c).Handshake() }},
-	{name: "GOAWAY with an answer", sees: sees{served | refused, served | refused, served | refused, served | refused}, tls: true, parting: true},
+	// Whoever is slow to read may find that it has hung up in the middle.
+	{name: "GOAWAY with an answer", sees: sees{served | refused, served | either, served | either, served | either}, tls: true, parting: true},
 	{name: "GOAWAY at once", sees: allRefused, tls: true, do: streams(func(c *h2, stream uint32) { c.goAway(0) })},
 	{name: "GOAWAY instead of an answer", sees: allRefused, tls: true, do: streams(func(c *h2, stream uint32) { c.goAway(stream) })},
 	{name: "GOAWAY in the body", sees: sees{either, either, either, either}, tls: true, do: streams(func(c *h2, stream uint32) {
