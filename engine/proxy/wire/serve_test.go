@@ -475,6 +475,11 @@ func FuzzRequest(f *testing.F) {
 			}
 			return
 		}
+		for i := range bytes.Index(raw, []byte("\r\n\r\n")) {
+			if !mayBePlain(raw[:i]) {
+				t.Errorf("%q is not taken for the beginning of a plain one", raw[:i])
+			}
+		}
 		theirs := bufio.NewReader(bytes.NewReader(raw))
 		r, err := http.ReadRequest(theirs)
 		if err != nil {
