@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -171,6 +172,7 @@ func (l *Lease) Forget(ids ...string) {
 // the first word.
 func (e *Engine) bind(k *key, r *Request, ids []string, now time.Time) {
 	for _, id := range ids {
+		id = strings.Clone(id) // else the answer that it stood in would be kept
 		if old := e.bindings.find(k.Provider, id); old == nil || !e.owns(old, k) {
 			e.bindings.add(Binding{ID: id, Provider: k.Provider, Key: k.Name, Account: k.Account, At: now, Model: r.Model, Open: r.Method != http.MethodPost || !r.Repeatable})
 		}
@@ -269,7 +271,7 @@ func (bs *bindings) notFound(service string, ids []string, now time.Time) {
 		}
 	}
 	for _, id := range ids {
-		bs.unknown[name{service, id}] = now
+		bs.unknown[name{service, strings.Clone(id)}] = now
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 )
 
 // accounts gives k1 and k2 the account a, k3 and k4 the account b, and so on.
@@ -116,6 +117,25 @@ func TestWhatIsBoundGoesToItsAccount(t *testing.T) {
 		if n := len(e.Events(0)); n != events {
 			t.Errorf("%s: it is no rotation, but %+v", c.what, e.Events(uint64(events)))
 		}
+	}
+}
+
+// TestABindingKeepsNoAnswer: what is learned is a part of a text that may be
+// long, and 200,000 of those are kept.
+func TestABindingKeepsNoAnswer(t *testing.T) {
+	t.Parallel()
+	e := testEngine(t, 1, RoundRobin)
+	text := strings.Repeat("long ", 1000) + "file-1"
+	id := text[len(text)-len("file-1"):]
+	made(t, e, "k1", id)
+	e.bindings.notFound("svc", []string{id}, time.Now())
+	for n := range e.bindings.unknown {
+		if unsafe.StringData(n.id) == unsafe.StringData(id) {
+			t.Error("the id that nobody knows is still a part of the text")
+		}
+	}
+	if b := e.bindings.find(e.Snapshot().Keys[0].Provider, id); b == nil || unsafe.StringData(b.ID) == unsafe.StringData(id) {
+		t.Errorf("the binding is still a part of the text: %+v", b)
 	}
 }
 
@@ -470,7 +490,7 @@ func TestBindingsAreBounded(t *testing.T) {
 			t.Errorf("%d kept", n)
 		}
 		for id, want := range map[string]bool{"file-9": false, "file-10": true} {
-			if known := e.bindings.find("p", id) != nil; known != want {
+			if known := e.bindings.find(e.Snapshot().Keys[0].Provider, id) != nil; known != want {
 				t.Errorf("%s is known: %v", id, known)
 			}
 		}

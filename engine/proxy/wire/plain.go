@@ -106,7 +106,8 @@ func plainRequest(br *bufio.Reader) (r *http.Request, odd bool) {
 	if end < 0 {
 		return nil, !mayBePlain(there)
 	}
-	line, lines, _ := strings.Cut(string(there[:end+2]), "\r\n")
+	eol := bytes.Index(there, []byte("\r\n"))
+	line, lines := string(there[:eol]), string(there[eol+2:end+2]) // who keeps the path keeps no more
 	method, rest, _ := strings.Cut(line, " ")
 	target, ok := strings.CutSuffix(rest, " HTTP/1.1")
 	if !ok || method != http.MethodPost && method != http.MethodGet || target == "" || target[0] != '/' || strings.IndexByte(target, ' ') >= 0 || !isText(target) {
