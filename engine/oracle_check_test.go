@@ -53,11 +53,15 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 		}
 		return false
 	}
+	t := o.told(&waiters)
 	explained := false
-	for _, turns = range lineOrders(&waiters) {
-		explained = explained || permute(order, 0, func(order []int) bool { return likely(order, outs, &waiters, try) })
+	for _, when := range []func(*told, []int, []outcome, func(answers) bool) bool{(*told).likely, (*told).inTurn, (*told).any} {
+		for _, turns = range lineOrders(&waiters) {
+			explained = explained || permute(order, 0, func(order []int) bool {
+				return when(t, order, outs, func(from answers) bool { return try(order, from) })
+			})
+		}
 	}
-	explained = explained || permute(order, 0, func(order []int) bool { return unlikely(order, &waiters, try) })
 	if !explained {
 		if len(ops) > 1 {
 			return fmt.Errorf("no order of the %d operations explains it; in the likeliest: %w", len(ops), first)
@@ -88,55 +92,99 @@ func lineOrders(waiters *[mClients]outcome) [][mServices]int {
 	return all
 }
 
-// answers is after how many of the operations each client may be answered. One
-// that is given a key is as soon as could be; who is told that there is none finds
-// that out for itself, then or later.
+// answers is after how many of the operations each client may be answered.
 type answers [mClients]int
 
-// likely tries the likeliest answers: at once, when the calls returned, and all
-// after the same operation.
-func likely(order []int, outs []outcome, waiters *[mClients]outcome, try func([]int, answers) bool) bool {
-	told := func(after func(w outcome) int) bool {
-		var from answers
-		for i, w := range waiters {
-			if w.sort == gotNone || w.sort == gotNoService {
-				from[i] = after(w)
-			}
+// told are the clients that were answered. One that is given a key is as soon as
+// could be, mostly; who is told that there is none finds that out for itself, at
+// once or later.
+type told struct {
+	waiters *[mClients]outcome
+	// inLine waited before the batch and was told that there is no key, refused was
+	// told so at all; in the order in which their calls returned.
+	inLine, refused []int
+}
+
+func (o *oracle) told(waiters *[mClients]outcome) *told {
+	t := &told{waiters: waiters}
+	for i, w := range waiters {
+		if w.sort == gotNone || w.sort == gotNoService {
+			t.refused = append(t.refused, i)
 		}
-		return try(order, from)
 	}
-	returned := func(w outcome) (n int) {
-		for i, at := range order {
-			if outs[at].order < w.order {
-				n = i + 1
-			}
+	slices.SortFunc(t.refused, func(a, b int) int { return int(waiters[a].order - waiters[b].order) })
+	for _, i := range t.refused {
+		if o.m.clients[i].Phase == waiting {
+			t.inLine = append(t.inLine, i)
 		}
-		return n
 	}
-	if try(order, answers{}) {
+	return t
+}
+
+// likely tries the likeliest: all at once, as the calls returned, and all who were
+// in line after the same operation.
+func (t *told) likely(order []int, outs []outcome, try func(answers) bool) bool {
+	var from answers
+	if try(from) {
 		return true
 	}
-	if !slices.ContainsFunc(waiters[:], func(w outcome) bool { return w.sort == gotNone || w.sort == gotNoService }) {
+	if len(t.refused) == 0 {
 		return false
 	}
-	if told(returned) {
+	for _, no := range t.refused {
+		for i, at := range order {
+			if outs[at].order < t.waiters[no].order {
+				from[no] = i + 1
+			}
+		}
+	}
+	if try(from) {
 		return true
 	}
 	for n := range order {
-		if told(func(outcome) int { return n + 1 }) {
+		from = answers{}
+		for _, no := range t.inLine {
+			from[no] = n + 1
+		}
+		if try(from) {
 			return true
 		}
 	}
 	return false
 }
 
-// unlikely tries all other answers, up to a bound.
-func unlikely(order []int, waiters *[mClients]outcome, try func([]int, answers) bool) bool {
+// inTurn tries all ways in which they were told in the order in which their calls
+// returned: first only those who were in line.
+func (t *told) inTurn(order []int, _ []outcome, try func(answers) bool) bool {
+	for _, list := range [][]int{t.inLine, t.refused} {
+		var from answers
+		var tell func(list []int, least int) bool
+		tell = func(list []int, least int) bool {
+			if len(list) == 0 {
+				return try(from)
+			}
+			for n := least; n <= len(order); n++ {
+				from[list[0]] = n
+				if tell(list[1:], n) {
+					return true
+				}
+			}
+			return false
+		}
+		if len(list) > 0 && tell(list, 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// any tries whatever else may be, up to a bound.
+func (t *told) any(order []int, _ []outcome, try func(answers) bool) bool {
 	var from answers
 	for range 5000 {
 		i := 0
 		for ; i < len(from); i++ {
-			if waiters[i].sort != pending && from[i] < len(order) {
+			if t.waiters[i].sort != pending && from[i] < len(order) {
 				from[i]++
 				break
 			}
@@ -145,7 +193,7 @@ func unlikely(order []int, waiters *[mClients]outcome, try func([]int, answers) 
 		if i == len(from) {
 			return false
 		}
-		if try(order, from) {
+		if try(from) {
 			return true
 		}
 	}

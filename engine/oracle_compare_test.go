@@ -3,9 +3,12 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
+
+	"keywheel/engine/quota"
 )
 
 // differences collects where the engine and the model differ.
@@ -71,7 +74,9 @@ func (d *differences) holders() {
 	m, e := d.m, d.e
 	for k := range m.c.Keys {
 		if ek := e.keyBy[keyName(k)]; ek != nil && m.c.Keys[k].Present {
-			d.holder(keyName(k), &ek.cred.holder, &m.creds[m.cred(k)].mHolder)
+			c := m.cred(k)
+			d.holder(keyName(k), &ek.cred.holder, &m.creds[c].mHolder)
+			d.books(keyName(k), ek.cred.books, m.w.Limits[c], &m.creds[c].Used)
 		}
 	}
 	for _, c := range e.retired { // what is known of it may be needed again
@@ -80,6 +85,7 @@ func (d *differences) holders() {
 		}
 	}
 	for a := range m.accounts {
+		d.books(fmt.Sprintf("a%d", a), e.accounts[accountID(a)].books, m.w.AcctLimits[a], &m.accounts[a].Used)
 		d.holder(fmt.Sprintf("a%d", a), e.accounts[accountID(a)], &m.accounts[a])
 	}
 }
@@ -144,6 +150,20 @@ func (d *differences) holder(name string, h *holder, want *mHolder) {
 	}
 }
 
+// books compares how much of a limit is used; to the half, for the engine lets a
+// request go a moment early.
+func (d *differences) books(where string, books []*book, l mLimit, used *mBucket) {
+	for _, b := range books {
+		switch {
+		case b.learner != nil:
+		case b.Unit == quota.Concurrent:
+			d.at(where+" serves at once", b.Taken(d.m.now), float64(used.Running))
+		case math.Abs(b.Taken(d.m.now)-used.missing(l, d.m.now)) > 0.5:
+			d.at(where+" has used", b.Taken(d.m.now), used.missing(l, d.m.now))
+		}
+	}
+}
+
 func (d *differences) slot(where string, s *slot, want *mSlot) {
 	now, hd, wh := d.m.now, s.hold, &want.Hold
 	if hd.over(now) {
@@ -183,6 +203,7 @@ func (d *differences) service(i int) {
 	d.at(name+" requests", s.requests, want.Requests)
 	d.at(name+" failures", s.failures, want.Failures)
 	d.at(name+" verdicts", s.verdicts.list(), want.Verdicts)
+	d.books(name, s.books, m.c.Services[i].Limit, &want.Used)
 	var queue []string
 	for _, w := range s.queue {
 		queue = append(queue, w.r.ID)
