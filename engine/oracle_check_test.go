@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -32,18 +31,11 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 			o.trace = append(o.trace, fmt.Sprintf("%5d %12v   client %d in line %s", o.batch, o.e.uptime(), i, waiters[i].says()))
 		}
 	}
-	order := make([]int, len(ops))
-	for i := range order {
-		order[i] = i
-	}
-	// The order in which the calls returned is the likeliest.
-	slices.SortStableFunc(order, func(a, b int) int { return int(outs[a].order - outs[b].order) })
 	var first error
-	var turns [mServices]int
-	try := func(order []int, from answers) bool {
+	explained := o.search(outs, &waiters, func(c choice) bool {
 		m := o.m.clone()
-		m.from, m.turns = from, turns
-		err := o.replay(m, ops, outs, order, &waiters)
+		m.from, m.turns = c.from, c.turns
+		err := o.replay(m, ops, outs, c.order, &waiters)
 		if err == nil {
 			o.m = m
 			return true
@@ -52,16 +44,7 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 			first = err
 		}
 		return false
-	}
-	t := o.told(&waiters)
-	explained := false
-	for _, when := range []func(*told, []int, []outcome, func(answers) bool) bool{(*told).likely, (*told).inTurn, (*told).any} {
-		for _, turns = range lineOrders(&waiters) {
-			explained = explained || permute(order, 0, func(order []int) bool {
-				return when(t, order, outs, func(from answers) bool { return try(order, from) })
-			})
-		}
-	}
+	})
 	if !explained {
 		if len(ops) > 1 {
 			return fmt.Errorf("no order of the %d operations explains it; in the likeliest: %w", len(ops), first)
@@ -74,148 +57,6 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 		}
 	}
 	return nil
-}
-
-// lineOrders are the orders in which the services' lines may be served: which of
-// several is first is the engine's choice.
-func lineOrders(waiters *[mClients]outcome) [][mServices]int {
-	all := [][mServices]int{{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {1, 0, 2}, {2, 1, 0}}
-	given := 0
-	for _, w := range waiters {
-		if w.sort == gotKey {
-			given++
-		}
-	}
-	if given < 2 {
-		return all[:1]
-	}
-	return all
-}
-
-// answers is after how many of the operations each client may be answered.
-type answers [mClients]int
-
-// told are the clients that were answered. One that is given a key is as soon as
-// could be, mostly; who is told that there is none finds that out for itself, at
-// once or later.
-type told struct {
-	waiters *[mClients]outcome
-	// inLine waited before the batch and was told that there is no key, refused was
-	// told so at all; in the order in which their calls returned.
-	inLine, refused []int
-}
-
-func (o *oracle) told(waiters *[mClients]outcome) *told {
-	t := &told{waiters: waiters}
-	for i, w := range waiters {
-		if w.sort == gotNone || w.sort == gotNoService {
-			t.refused = append(t.refused, i)
-		}
-	}
-	slices.SortFunc(t.refused, func(a, b int) int { return int(waiters[a].order - waiters[b].order) })
-	for _, i := range t.refused {
-		if o.m.clients[i].Phase == waiting {
-			t.inLine = append(t.inLine, i)
-		}
-	}
-	return t
-}
-
-// likely tries the likeliest: all at once, as the calls returned, and all who were
-// in line after the same operation.
-func (t *told) likely(order []int, outs []outcome, try func(answers) bool) bool {
-	var from answers
-	if try(from) {
-		return true
-	}
-	if len(t.refused) == 0 {
-		return false
-	}
-	for _, no := range t.refused {
-		for i, at := range order {
-			if outs[at].order < t.waiters[no].order {
-				from[no] = i + 1
-			}
-		}
-	}
-	if try(from) {
-		return true
-	}
-	for n := range order {
-		from = answers{}
-		for _, no := range t.inLine {
-			from[no] = n + 1
-		}
-		if try(from) {
-			return true
-		}
-	}
-	return false
-}
-
-// inTurn tries all ways in which they were told in the order in which their calls
-// returned: first only those who were in line.
-func (t *told) inTurn(order []int, _ []outcome, try func(answers) bool) bool {
-	for _, list := range [][]int{t.inLine, t.refused} {
-		var from answers
-		var tell func(list []int, least int) bool
-		tell = func(list []int, least int) bool {
-			if len(list) == 0 {
-				return try(from)
-			}
-			for n := least; n <= len(order); n++ {
-				from[list[0]] = n
-				if tell(list[1:], n) {
-					return true
-				}
-			}
-			return false
-		}
-		if len(list) > 0 && tell(list, 0) {
-			return true
-		}
-	}
-	return false
-}
-
-// any tries whatever else may be, up to a bound.
-func (t *told) any(order []int, _ []outcome, try func(answers) bool) bool {
-	var from answers
-	for range 5000 {
-		i := 0
-		for ; i < len(from); i++ {
-			if t.waiters[i].sort != pending && from[i] < len(order) {
-				from[i]++
-				break
-			}
-			from[i] = 0
-		}
-		if i == len(from) {
-			return false
-		}
-		if try(from) {
-			return true
-		}
-	}
-	return false
-}
-
-// permute calls f with the orders of a list until one is right.
-func permute(list []int, from int, f func([]int) bool) bool {
-	if from >= len(list)-1 {
-		return f(list)
-	}
-	for i := from; i < len(list); i++ {
-		// The rest keeps its order.
-		moved := slices.Clone(list)
-		x := moved[i]
-		copy(moved[from+1:i+1], list[from:i])
-		moved[from] = x
-		if permute(moved, from+1, f) {
-			return true
-		}
-	}
-	return false
 }
 
 // replay is the operations in one order on the model.
