@@ -85,20 +85,7 @@ func (o *oracle) step(m *model, op oracleOp, out outcome) error {
 	no := op.Client
 	switch op.Do {
 	case "begin":
-		r := mRequest{Service: op.Service, Model: op.Model, Scope: op.Scope, Repeatable: !op.Create, Once: op.Once, Talk: op.Talk}
-		patience := o.w.Patience
-		if op.Patience > 0 {
-			patience = min(patience, op.Patience)
-		}
-		r.Deadline = m.now.Add(patience)
-		if !m.c.Services[op.Service].Present {
-			if out.sort != gotNoService {
-				return errors.New("its service is gone")
-			}
-			return nil
-		}
-		m.begin(no, r)
-		return m.acquire(no, out)
+		return o.begin(m, op, out)
 	case "again":
 		return m.acquire(no, out)
 	case "judge":
@@ -118,16 +105,7 @@ func (o *oracle) step(m *model, op oracleOp, out outcome) error {
 	case "tested":
 		m.tested(op.Key, op.Kind)
 	case "act":
-		d := mDeed{verb: op.Verb, key: op.Key, service: op.Service, to: nobody}
-		if op.For > 0 {
-			d.until = m.now.Add(op.For)
-		}
-		if _, name, ok := strings.Cut(out.text, "→ k"); ok && out.done {
-			d.to = keyNo("k" + name)
-		}
-		if err := m.act(d, out.done); err != nil {
-			return fmt.Errorf("%w (%s)", err, out.text)
-		}
+		return act(m, op, out)
 	case "reload":
 		if out.text != "" {
 			return errors.New(out.text)
@@ -136,6 +114,37 @@ func (o *oracle) step(m *model, op oracleOp, out outcome) error {
 		m.pass(m.now)
 	case "snapshot":
 		return m.shows(out.seen)
+	}
+	return nil
+}
+
+func (o *oracle) begin(m *model, op oracleOp, out outcome) error {
+	if !m.c.Services[op.Service].Present {
+		if out.sort != gotNoService {
+			return errors.New("its service is gone")
+		}
+		return nil
+	}
+	r := mRequest{Service: op.Service, Model: op.Model, Scope: op.Scope, Repeatable: !op.Create, Once: op.Once, Talk: op.Talk}
+	patience := o.w.Patience
+	if op.Patience > 0 {
+		patience = min(patience, op.Patience)
+	}
+	r.Deadline = m.now.Add(patience)
+	m.begin(op.Client, r)
+	return m.acquire(op.Client, out)
+}
+
+func act(m *model, op oracleOp, out outcome) error {
+	d := mDeed{verb: op.Verb, key: op.Key, service: op.Service, to: nobody}
+	if op.For > 0 {
+		d.until = m.now.Add(op.For)
+	}
+	if _, name, ok := strings.Cut(out.text, "→ k"); ok && out.done {
+		d.to = keyNo("k" + name)
+	}
+	if err := m.act(d, out.done); err != nil {
+		return fmt.Errorf("%w (%s)", err, out.text)
 	}
 	return nil
 }
