@@ -292,8 +292,13 @@ func (m *model) shows(snap *Snapshot) error {
 	d.at("in all", fmt.Sprint(p.InFlight, p.Waiting, p.Requests, p.ClientErrors, p.Failures), fmt.Sprint(m.inFlight, m.waits(), m.requests, m.clientErrors, m.failures))
 	for i := range snap.Services {
 		s := &snap.Services[i]
-		is := &m.services[s.Name[1]-'1']
-		d.at(s.Name, fmt.Sprint(s.InFlight, s.Waiting, s.Requests, s.Failures, s.Verdicts.list()), fmt.Sprint(is.InFlight, len(is.Queue), is.Requests, is.Failures, is.Verdicts))
+		is, waits := &m.services[s.Name[1]-'1'], 0
+		for _, no := range is.Queue {
+			if !m.removed(&m.clients[no]) { // else they wait for one of its name that is gone
+				waits++
+			}
+		}
+		d.at(s.Name, fmt.Sprint(s.InFlight, s.Waiting, s.Requests, s.Failures, s.Verdicts.list()), fmt.Sprint(is.InFlight, waits, is.Requests, is.Failures, is.Verdicts))
 	}
 	for i := range snap.Keys {
 		k := &snap.Keys[i]
