@@ -120,8 +120,10 @@ func (d *differences) key(k int) {
 		d.at(name+" disabled until", h.until, m.keys[k].DisabledUntil)
 	}
 	d.at(name+" draining", ek.draining, m.keys[k].Draining)
+	d.at(name+" expires", ek.Expires.Equal(m.c.Keys[k].Expires), true)
 	c, cr := ek.cred, &m.creds[m.cred(k)]
 	if m.cred(k) < mSecrets {
+		d.at(name+" has its secret", c.fingerprint, m.w.Prints[m.cred(k)])
 		d.at(name+" requests", c.requests, cr.Requests)
 		d.at(name+" verdicts", c.verdicts.list(), cr.Verdicts)
 		d.at(name+" tokens", c.usage.Input, cr.Input)
@@ -233,7 +235,29 @@ func (d *differences) service(i int) {
 	}
 	want.Given = nil
 	d.at(name+" key in use", inUse, want.InUse)
-	if s.Strategy == Failover && len(s.lends) == len(lends) {
+	if len(s.lends) == len(lends) { // else one is over, and nobody has asked since
+		d.turn(name, i, s)
+	}
+}
+
+// turn compares which keys a service has, and where it stands in them.
+func (d *differences) turn(name string, i int, s *service) {
+	m, want := d.m, &d.m.services[i]
+	var tiers, wants [][]int
+	for _, t := range s.tiers {
+		var keys []int
+		for _, mb := range t.members {
+			keys = append(keys, keyNo(mb.key.Name))
+		}
+		tiers = append(tiers, keys)
+	}
+	for _, keys := range m.tiers(i) {
+		if len(keys) > 0 {
+			wants = append(wants, keys)
+		}
+	}
+	d.at(name+" has keys", fmt.Sprint(tiers), fmt.Sprint(wants))
+	if s.Strategy == Failover {
 		for tier, t := range s.tiers {
 			d.at(fmt.Sprintf("%s tier %d is on", name, tier), t.members[t.next].key.Name, keyName(want.Cursor[tier]))
 		}
