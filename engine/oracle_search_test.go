@@ -25,7 +25,10 @@ func (o *oracle) search(outs []outcome, waiters *[mClients]outcome, try func(cho
 	for _, answered := range []func(*told, []int, func(answers) bool) bool{(*told).likely, (*told).inTurn, (*told).any} {
 		for _, turns := range lineOrders(waiters) {
 			if permute(order, 0, func(order []int) bool {
-				return answered(t, order, func(from answers) bool { return try(choice{order, turns, from}) })
+				return answered(t, order, func(from answers) bool {
+					t.left--
+					return try(choice{order, turns, from})
+				})
 			}) {
 				return true
 			}
@@ -77,37 +80,58 @@ type answers [mClients]int
 type told struct {
 	outs    []outcome // of the operations
 	waiters *[mClients]outcome
-	// inLine waited before the batch and was told that there is no key, refused was
-	// told so at all; in the order in which their calls returned.
-	inLine, refused []int
+	// refused was told that there is no key, in the order in which the calls
+	// returned; begun asked in this batch, so that it may never have been in line.
+	refused, begun []int
+	// left is how often more it is tried: what cannot be explained is to end.
+	left int
 }
 
 func (o *oracle) told(outs []outcome, waiters *[mClients]outcome) *told {
-	t := &told{outs: outs, waiters: waiters}
+	t := &told{outs: outs, waiters: waiters, left: 50_000}
 	for i, w := range waiters {
-		if w.sort == gotNone || w.sort == gotNoService {
-			t.refused = append(t.refused, i)
+		if w.sort != gotNone && w.sort != gotNoService {
+			continue
+		}
+		t.refused = append(t.refused, i)
+		if o.m.clients[i].Phase != waiting {
+			t.begun = append(t.begun, i)
 		}
 	}
 	slices.SortFunc(t.refused, func(a, b int) int { return int(waiters[a].order - waiters[b].order) })
-	for _, i := range t.refused {
-		if o.m.clients[i].Phase == waiting {
-			t.inLine = append(t.inLine, i)
-		}
-	}
 	return t
 }
 
-// likely tries the likeliest: all at once, as the calls returned, and all who were
-// in line after the same operation.
+// lists are those of the refused who may have been told later than at once: all who
+// were in line, and any of the others.
+func (t *told) lists() (lists [][]int) {
+	for some := range 1 << len(t.begun) {
+		lists = append(lists, slices.DeleteFunc(slices.Clone(t.refused), func(no int) bool {
+			i := slices.Index(t.begun, no)
+			return i >= 0 && some&(1<<i) == 0
+		}))
+	}
+	return lists
+}
+
+// served are the answers where all who were given a key were after so many of the
+// operations.
+func (t *told) served(after int) (from answers) {
+	for i, w := range t.waiters {
+		if w.sort == gotKey {
+			from[i] = after
+		}
+	}
+	return from
+}
+
+// likely tries the likeliest: all at once, as the calls returned, and all later ones
+// after the same operation.
 func (t *told) likely(order []int, try func(answers) bool) bool {
-	var from answers
-	if try(from) {
+	if try(answers{}) {
 		return true
 	}
-	if len(t.refused) == 0 {
-		return false
-	}
+	var from answers
 	for _, no := range t.refused {
 		for i, at := range order {
 			if t.outs[at].order < t.waiters[no].order {
@@ -115,50 +139,58 @@ func (t *told) likely(order []int, try func(answers) bool) bool {
 			}
 		}
 	}
-	if try(from) {
+	if len(t.refused) > 0 && try(from) {
 		return true
 	}
-	for n := range order {
-		from = answers{}
-		for _, no := range t.inLine {
-			from[no] = n + 1
+	for _, list := range t.lists() {
+		if len(list) == 0 {
+			continue
 		}
-		if try(from) {
-			return true
+		for n := range order {
+			from := answers{}
+			for _, no := range list {
+				from[no] = n + 1
+			}
+			if try(from) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// inTurn tries all ways in which they were told in the order in which their calls
-// returned: first only those who were in line.
+// inTurn tries all ways in which the later ones were told in the order in which
+// their calls returned.
 func (t *told) inTurn(order []int, try func(answers) bool) bool {
-	for _, list := range [][]int{t.inLine, t.refused} {
-		var from answers
-		var tell func(list []int, least int) bool
-		tell = func(list []int, least int) bool {
-			if len(list) == 0 {
-				return try(from)
-			}
-			for n := least; n <= len(order); n++ {
-				from[list[0]] = n
-				if tell(list[1:], n) {
-					return true
-				}
-			}
-			return false
+	var from answers
+	var tell func(list []int, least int) bool
+	tell = func(list []int, least int) bool {
+		if len(list) == 0 {
+			return try(from)
 		}
-		if len(list) > 0 && tell(list, 0) {
-			return true
+		for n := least; n <= len(order) && t.left > 0; n++ {
+			from[list[0]] = n
+			if tell(list[1:], n) {
+				return true
+			}
+		}
+		return false
+	}
+	for after := range len(order) + 1 {
+		for _, list := range t.lists() {
+			from = t.served(after)
+			if tell(list, 0) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// any tries whatever else may be, up to a bound.
+// any tries whatever else may be.
 func (t *told) any(order []int, try func(answers) bool) bool {
 	var from answers
-	for range 5000 {
+	for tries := 0; tries < 1000 && t.left > 0; tries++ {
 		i := 0
 		for ; i < len(from); i++ {
 			if t.waiters[i].sort != pending && from[i] < len(order) {
