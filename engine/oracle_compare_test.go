@@ -273,39 +273,76 @@ func (d *differences) turn(name string, i int, s *service) {
 // before that.
 func (d *differences) undo() {
 	var got, want []string
-	for _, a := range d.e.undo {
-		text := fmt.Sprintf("%s %s %s", a.Verb, a.Key, a.Service)
-		switch s := a.Undo.Service; {
-		case s == nil:
-		case a.Verb == VerbReset:
-			text += fmt.Sprintf(" %d %d", s.Requests, s.Failures)
-		case a.Verb == VerbRotate:
-			text += " from " + s.InUse
-		}
-		got = append(got, text)
+	for i := range d.e.undo {
+		got = append(got, d.e.undo[i].remembers())
 	}
-	for _, a := range d.m.undo {
-		key, svc, inUse := "", "", ""
-		if a.key != nobody {
-			key = keyName(a.key)
-		}
-		if a.service != nobody {
-			svc = fmt.Sprintf("s%d", a.service+1)
-		}
-		if a.svc.InUse != nobody {
-			inUse = keyName(a.svc.InUse)
-		}
-		text := fmt.Sprintf("%s %s %s", a.verb, key, svc)
-		switch {
-		case svc == "":
-		case a.verb == VerbReset:
-			text += fmt.Sprintf(" %d %d", a.svc.Requests, a.svc.Failures)
-		case a.verb == VerbRotate:
-			text += " from " + inUse
-		}
-		want = append(want, text)
+	for i := range d.m.undo {
+		want = append(want, d.m.undo[i].remembers())
 	}
 	d.at("what can be undone", strings.Join(got, ", "), strings.Join(want, ", "))
+}
+
+// remembers says in words what the action was, and what it takes back.
+func (a *Deed) remembers() string {
+	text := fmt.Sprintf("%s %s %s", a.Verb, a.Key, a.Service)
+	switch s := a.Undo.Service; {
+	case s == nil:
+	case a.Verb == VerbReset:
+		text += fmt.Sprintf(" %d %d", s.Requests, s.Failures)
+	case a.Verb == VerbRotate:
+		text += " from " + s.InUse
+	}
+	if k := a.Undo.Key; k != nil {
+		text += fmt.Sprint(" ", k.Disabled != nil, k.Draining)
+	}
+	var holds []string
+	take := func(m *HolderMemory) {
+		for _, s := range m.Slots {
+			if s.Hold != nil {
+				holds = append(holds, fmt.Sprint(s.Part, " ", s.Hold.State))
+			}
+		}
+	}
+	for i := range a.Undo.Credentials {
+		take(&a.Undo.Credentials[i].HolderMemory)
+	}
+	for i := range a.Undo.Accounts {
+		take(&a.Undo.Accounts[i].HolderMemory)
+	}
+	slices.Sort(holds)
+	return text + fmt.Sprint(holds)
+}
+
+func (a *mDeed) remembers() string {
+	key, svc := "", ""
+	if a.key != nobody {
+		key = keyName(a.key)
+	}
+	if a.service != nobody {
+		svc = fmt.Sprintf("s%d", a.service+1)
+	}
+	text := fmt.Sprintf("%s %s %s", a.verb, key, svc)
+	switch {
+	case svc == "":
+	case a.verb == VerbReset:
+		text += fmt.Sprintf(" %d %d", a.svc.Requests, a.svc.Failures)
+	case a.verb == VerbRotate:
+		text += " from "
+		if a.svc.InUse != nobody {
+			text += keyName(a.svc.InUse)
+		}
+	}
+	if a.key != nobody {
+		text += fmt.Sprint(" ", a.operator.Disabled, a.operator.Draining)
+	}
+	var holds []string
+	for _, s := range a.slots {
+		if s.hold.On && s.cred < mSecrets { // a secret that cannot be read has no name
+			holds = append(holds, fmt.Sprint(mParts[s.part], " ", s.hold.State))
+		}
+	}
+	slices.Sort(holds)
+	return text + fmt.Sprint(holds)
 }
 
 // shows compares a snapshot that was taken among the operations of a batch: all
