@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -32,18 +31,11 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 			o.trace = append(o.trace, fmt.Sprintf("%5d %12v   client %d in line %s", o.batch, o.e.uptime(), i, waiters[i].says()))
 		}
 	}
-	order := make([]int, len(ops))
-	for i := range order {
-		order[i] = i
-	}
-	// The order in which the calls returned is the likeliest.
-	slices.SortStableFunc(order, func(a, b int) int { return int(outs[a].order - outs[b].order) })
 	var first error
-	var turns [mServices]int
-	try := func(order []int, from answers) bool {
+	explained := o.search(outs, &waiters, func(c choice) bool {
 		m := o.m.clone()
-		m.from, m.turns = from, turns
-		err := o.replay(m, ops, outs, order, &waiters)
+		m.from, m.turns = c.from, c.turns
+		err := o.replay(m, ops, outs, c.order, &waiters)
 		if err == nil {
 			o.m = m
 			return true
@@ -52,12 +44,7 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 			first = err
 		}
 		return false
-	}
-	explained := false
-	for _, turns = range lineOrders(&waiters) {
-		explained = explained || permute(order, 0, func(order []int) bool { return likely(order, outs, &waiters, try) })
-	}
-	explained = explained || permute(order, 0, func(order []int) bool { return unlikely(order, &waiters, try) })
+	})
 	if !explained {
 		if len(ops) > 1 {
 			return fmt.Errorf("no order of the %d operations explains it; in the likeliest: %w", len(ops), first)
@@ -70,104 +57,6 @@ func (o *oracle) explain(ops []oracleOp, outs []outcome) error {
 		}
 	}
 	return nil
-}
-
-// lineOrders are the orders in which the services' lines may be served: which of
-// several is first is the engine's choice.
-func lineOrders(waiters *[mClients]outcome) [][mServices]int {
-	all := [][mServices]int{{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {1, 0, 2}, {2, 1, 0}}
-	given := 0
-	for _, w := range waiters {
-		if w.sort == gotKey {
-			given++
-		}
-	}
-	if given < 2 {
-		return all[:1]
-	}
-	return all
-}
-
-// answers is after how many of the operations each client may be answered. One
-// that is given a key is as soon as could be; who is told that there is none finds
-// that out for itself, then or later.
-type answers [mClients]int
-
-// likely tries the likeliest answers: at once, when the calls returned, and all
-// after the same operation.
-func likely(order []int, outs []outcome, waiters *[mClients]outcome, try func([]int, answers) bool) bool {
-	told := func(after func(w outcome) int) bool {
-		var from answers
-		for i, w := range waiters {
-			if w.sort == gotNone || w.sort == gotNoService {
-				from[i] = after(w)
-			}
-		}
-		return try(order, from)
-	}
-	returned := func(w outcome) (n int) {
-		for i, at := range order {
-			if outs[at].order < w.order {
-				n = i + 1
-			}
-		}
-		return n
-	}
-	if try(order, answers{}) {
-		return true
-	}
-	if !slices.ContainsFunc(waiters[:], func(w outcome) bool { return w.sort == gotNone || w.sort == gotNoService }) {
-		return false
-	}
-	if told(returned) {
-		return true
-	}
-	for n := range order {
-		if told(func(outcome) int { return n + 1 }) {
-			return true
-		}
-	}
-	return false
-}
-
-// unlikely tries all other answers, up to a bound.
-func unlikely(order []int, waiters *[mClients]outcome, try func([]int, answers) bool) bool {
-	var from answers
-	for range 5000 {
-		i := 0
-		for ; i < len(from); i++ {
-			if waiters[i].sort != pending && from[i] < len(order) {
-				from[i]++
-				break
-			}
-			from[i] = 0
-		}
-		if i == len(from) {
-			return false
-		}
-		if try(order, from) {
-			return true
-		}
-	}
-	return false
-}
-
-// permute calls f with the orders of a list until one is right.
-func permute(list []int, from int, f func([]int) bool) bool {
-	if from >= len(list)-1 {
-		return f(list)
-	}
-	for i := from; i < len(list); i++ {
-		// The rest keeps its order.
-		moved := slices.Clone(list)
-		x := moved[i]
-		copy(moved[from+1:i+1], list[from:i])
-		moved[from] = x
-		if permute(moved, from+1, f) {
-			return true
-		}
-	}
-	return false
 }
 
 // replay is the operations in one order on the model.
@@ -196,20 +85,7 @@ func (o *oracle) step(m *model, op oracleOp, out outcome) error {
 	no := op.Client
 	switch op.Do {
 	case "begin":
-		r := mRequest{Service: op.Service, Model: op.Model, Scope: op.Scope, Repeatable: !op.Create, Once: op.Once, Talk: op.Talk}
-		patience := o.w.Patience
-		if op.Patience > 0 {
-			patience = min(patience, op.Patience)
-		}
-		r.Deadline = m.now.Add(patience)
-		if !m.c.Services[op.Service].Present {
-			if out.sort != gotNoService {
-				return errors.New("its service is gone")
-			}
-			return nil
-		}
-		m.begin(no, r)
-		return m.acquire(no, out)
+		return o.begin(m, op, out)
 	case "again":
 		return m.acquire(no, out)
 	case "judge":
@@ -229,16 +105,7 @@ func (o *oracle) step(m *model, op oracleOp, out outcome) error {
 	case "tested":
 		m.tested(op.Key, op.Kind)
 	case "act":
-		d := mDeed{verb: op.Verb, key: op.Key, service: op.Service, to: nobody}
-		if op.For > 0 {
-			d.until = m.now.Add(op.For)
-		}
-		if _, name, ok := strings.Cut(out.text, "→ k"); ok && out.done {
-			d.to = keyNo("k" + name)
-		}
-		if err := m.act(d, out.done); err != nil {
-			return fmt.Errorf("%w (%s)", err, out.text)
-		}
+		return act(m, op, out)
 	case "reload":
 		if out.text != "" {
 			return errors.New(out.text)
@@ -247,6 +114,37 @@ func (o *oracle) step(m *model, op oracleOp, out outcome) error {
 		m.pass(m.now)
 	case "snapshot":
 		return m.shows(out.seen)
+	}
+	return nil
+}
+
+func (o *oracle) begin(m *model, op oracleOp, out outcome) error {
+	if !m.c.Services[op.Service].Present {
+		if out.sort != gotNoService {
+			return errors.New("its service is gone")
+		}
+		return nil
+	}
+	r := mRequest{Service: op.Service, Model: op.Model, Scope: op.Scope, Repeatable: !op.Create, Once: op.Once, Talk: op.Talk}
+	patience := o.w.Patience
+	if op.Patience > 0 {
+		patience = min(patience, op.Patience)
+	}
+	r.Deadline = m.now.Add(patience)
+	m.begin(op.Client, r)
+	return m.acquire(op.Client, out)
+}
+
+func act(m *model, op oracleOp, out outcome) error {
+	d := mDeed{verb: op.Verb, key: op.Key, service: op.Service, to: nobody}
+	if op.For > 0 {
+		d.until = m.now.Add(op.For)
+	}
+	if _, name, ok := strings.Cut(out.text, "→ k"); ok && out.done {
+		d.to = keyNo("k" + name)
+	}
+	if err := m.act(d, out.done); err != nil {
+		return fmt.Errorf("%w (%s)", err, out.text)
 	}
 	return nil
 }

@@ -3,9 +3,12 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
+
+	"keywheel/engine/quota"
 )
 
 // differences collects where the engine and the model differ.
@@ -71,7 +74,9 @@ func (d *differences) holders() {
 	m, e := d.m, d.e
 	for k := range m.c.Keys {
 		if ek := e.keyBy[keyName(k)]; ek != nil && m.c.Keys[k].Present {
-			d.holder(keyName(k), &ek.cred.holder, &m.creds[m.cred(k)].mHolder)
+			c := m.cred(k)
+			d.holder(keyName(k), &ek.cred.holder, &m.creds[c].mHolder)
+			d.books(keyName(k), ek.cred.books, m.w.Limits[c], &m.creds[c].Used)
 		}
 	}
 	for _, c := range e.retired { // what is known of it may be needed again
@@ -80,6 +85,7 @@ func (d *differences) holders() {
 		}
 	}
 	for a := range m.accounts {
+		d.books(fmt.Sprintf("a%d", a), e.accounts[accountID(a)].books, m.w.AcctLimits[a], &m.accounts[a].Used)
 		d.holder(fmt.Sprintf("a%d", a), e.accounts[accountID(a)], &m.accounts[a])
 	}
 }
@@ -114,8 +120,10 @@ func (d *differences) key(k int) {
 		d.at(name+" disabled until", h.until, m.keys[k].DisabledUntil)
 	}
 	d.at(name+" draining", ek.draining, m.keys[k].Draining)
+	d.at(name+" expires", ek.Expires.Equal(m.c.Keys[k].Expires), true)
 	c, cr := ek.cred, &m.creds[m.cred(k)]
 	if m.cred(k) < mSecrets {
+		d.at(name+" has its secret", c.fingerprint, m.w.Prints[m.cred(k)])
 		d.at(name+" requests", c.requests, cr.Requests)
 		d.at(name+" verdicts", c.verdicts.list(), cr.Verdicts)
 		d.at(name+" tokens", c.usage.Input, cr.Input)
@@ -141,6 +149,20 @@ func (d *differences) holder(name string, h *holder, want *mHolder) {
 			s = &slot{}
 		}
 		d.slot(where, s, &want.Slots[p])
+	}
+}
+
+// books compares how much of a limit is used; to the half, for the engine lets a
+// request go a moment early.
+func (d *differences) books(where string, books []*book, l mLimit, used *mBucket) {
+	for _, b := range books {
+		switch {
+		case b.learner != nil:
+		case b.Unit == quota.Concurrent:
+			d.at(where+" serves at once", b.Taken(d.m.now), float64(used.Running))
+		case math.Abs(b.Taken(d.m.now)-used.missing(l, d.m.now)) > 0.5:
+			d.at(where+" has used", b.Taken(d.m.now), used.missing(l, d.m.now))
+		}
 	}
 }
 
@@ -183,6 +205,7 @@ func (d *differences) service(i int) {
 	d.at(name+" requests", s.requests, want.Requests)
 	d.at(name+" failures", s.failures, want.Failures)
 	d.at(name+" verdicts", s.verdicts.list(), want.Verdicts)
+	d.books(name, s.books, m.c.Services[i].Limit, &want.Used)
 	var queue []string
 	for _, w := range s.queue {
 		queue = append(queue, w.r.ID)
@@ -212,7 +235,29 @@ func (d *differences) service(i int) {
 	}
 	want.Given = nil
 	d.at(name+" key in use", inUse, want.InUse)
-	if s.Strategy == Failover && len(s.lends) == len(lends) {
+	if len(s.lends) == len(lends) { // else one is over, and nobody has asked since
+		d.turn(name, i, s)
+	}
+}
+
+// turn compares which keys a service has, and where it stands in them.
+func (d *differences) turn(name string, i int, s *service) {
+	m, want := d.m, &d.m.services[i]
+	var tiers, wants [][]int
+	for _, t := range s.tiers {
+		var keys []int
+		for _, mb := range t.members {
+			keys = append(keys, keyNo(mb.key.Name))
+		}
+		tiers = append(tiers, keys)
+	}
+	for _, keys := range m.tiers(i) {
+		if len(keys) > 0 {
+			wants = append(wants, keys)
+		}
+	}
+	d.at(name+" has keys", fmt.Sprint(tiers), fmt.Sprint(wants))
+	if s.Strategy == Failover {
 		for tier, t := range s.tiers {
 			d.at(fmt.Sprintf("%s tier %d is on", name, tier), t.members[t.next].key.Name, keyName(want.Cursor[tier]))
 		}
@@ -228,39 +273,76 @@ func (d *differences) service(i int) {
 // before that.
 func (d *differences) undo() {
 	var got, want []string
-	for _, a := range d.e.undo {
-		text := fmt.Sprintf("%s %s %s", a.Verb, a.Key, a.Service)
-		switch s := a.Undo.Service; {
-		case s == nil:
-		case a.Verb == VerbReset:
-			text += fmt.Sprintf(" %d %d", s.Requests, s.Failures)
-		case a.Verb == VerbRotate:
-			text += " from " + s.InUse
-		}
-		got = append(got, text)
+	for i := range d.e.undo {
+		got = append(got, d.e.undo[i].remembers())
 	}
-	for _, a := range d.m.undo {
-		key, svc, inUse := "", "", ""
-		if a.key != nobody {
-			key = keyName(a.key)
-		}
-		if a.service != nobody {
-			svc = fmt.Sprintf("s%d", a.service+1)
-		}
-		if a.svc.InUse != nobody {
-			inUse = keyName(a.svc.InUse)
-		}
-		text := fmt.Sprintf("%s %s %s", a.verb, key, svc)
-		switch {
-		case svc == "":
-		case a.verb == VerbReset:
-			text += fmt.Sprintf(" %d %d", a.svc.Requests, a.svc.Failures)
-		case a.verb == VerbRotate:
-			text += " from " + inUse
-		}
-		want = append(want, text)
+	for i := range d.m.undo {
+		want = append(want, d.m.undo[i].remembers())
 	}
 	d.at("what can be undone", strings.Join(got, ", "), strings.Join(want, ", "))
+}
+
+// remembers says in words what the action was, and what it takes back.
+func (a *Deed) remembers() string {
+	text := fmt.Sprintf("%s %s %s", a.Verb, a.Key, a.Service)
+	switch s := a.Undo.Service; {
+	case s == nil:
+	case a.Verb == VerbReset:
+		text += fmt.Sprintf(" %d %d", s.Requests, s.Failures)
+	case a.Verb == VerbRotate:
+		text += " from " + s.InUse
+	}
+	if k := a.Undo.Key; k != nil {
+		text += fmt.Sprint(" ", k.Disabled != nil, k.Draining)
+	}
+	var holds []string
+	take := func(m *HolderMemory) {
+		for _, s := range m.Slots {
+			if s.Hold != nil {
+				holds = append(holds, fmt.Sprint(s.Part, " ", s.Hold.State))
+			}
+		}
+	}
+	for i := range a.Undo.Credentials {
+		take(&a.Undo.Credentials[i].HolderMemory)
+	}
+	for i := range a.Undo.Accounts {
+		take(&a.Undo.Accounts[i].HolderMemory)
+	}
+	slices.Sort(holds)
+	return text + fmt.Sprint(holds)
+}
+
+func (a *mDeed) remembers() string {
+	key, svc := "", ""
+	if a.key != nobody {
+		key = keyName(a.key)
+	}
+	if a.service != nobody {
+		svc = fmt.Sprintf("s%d", a.service+1)
+	}
+	text := fmt.Sprintf("%s %s %s", a.verb, key, svc)
+	switch {
+	case svc == "":
+	case a.verb == VerbReset:
+		text += fmt.Sprintf(" %d %d", a.svc.Requests, a.svc.Failures)
+	case a.verb == VerbRotate:
+		text += " from "
+		if a.svc.InUse != nobody {
+			text += keyName(a.svc.InUse)
+		}
+	}
+	if a.key != nobody {
+		text += fmt.Sprint(" ", a.operator.Disabled, a.operator.Draining)
+	}
+	var holds []string
+	for _, s := range a.slots {
+		if s.hold.On && s.cred < mSecrets { // a secret that cannot be read has no name
+			holds = append(holds, fmt.Sprint(mParts[s.part], " ", s.hold.State))
+		}
+	}
+	slices.Sort(holds)
+	return text + fmt.Sprint(holds)
 }
 
 // shows compares a snapshot that was taken among the operations of a batch: all
@@ -271,8 +353,13 @@ func (m *model) shows(snap *Snapshot) error {
 	d.at("in all", fmt.Sprint(p.InFlight, p.Waiting, p.Requests, p.ClientErrors, p.Failures), fmt.Sprint(m.inFlight, m.waits(), m.requests, m.clientErrors, m.failures))
 	for i := range snap.Services {
 		s := &snap.Services[i]
-		is := &m.services[s.Name[1]-'1']
-		d.at(s.Name, fmt.Sprint(s.InFlight, s.Waiting, s.Requests, s.Failures, s.Verdicts.list()), fmt.Sprint(is.InFlight, len(is.Queue), is.Requests, is.Failures, is.Verdicts))
+		is, waits := &m.services[s.Name[1]-'1'], 0
+		for _, no := range is.Queue {
+			if !m.removed(&m.clients[no]) { // else they wait for one of its name that is gone
+				waits++
+			}
+		}
+		d.at(s.Name, fmt.Sprint(s.InFlight, s.Waiting, s.Requests, s.Failures, s.Verdicts.list()), fmt.Sprint(is.InFlight, waits, is.Requests, is.Failures, is.Verdicts))
 	}
 	for i := range snap.Keys {
 		k := &snap.Keys[i]

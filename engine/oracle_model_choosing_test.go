@@ -161,41 +161,39 @@ func (b *mBucket) take(n float64, l mLimit, now time.Time) {
 }
 
 // choices are the keys that the request may be given now; sure is set when it
-// has to be given one.
+// has to be given one. "Pinned means this key, under its limits and holds, or an
+// honest error".
 func (m *model) choices(r *mRequest) (keys []int, sure bool) {
 	if m.removed(r) {
 		return nil, false
 	}
 	s := &m.services[r.Service]
-	c := &m.c.Services[r.Service]
 	own := outlook{lo: m.now, hi: m.now}
-	if m.room(&own, c.Limit, &s.Used); !own.able() {
+	if m.room(&own, m.c.Services[r.Service].Limit, &s.Used); !own.able() {
 		return nil, false
 	}
-	if s.Pin.On {
-		if o := m.can(r, s.Pin.Key); o.able() {
-			return []int{s.Pin.Key}, o.sure() && own.sure()
-		}
-		return nil, false
+	if !s.Pin.On {
+		keys, sure = m.fromTiers(r)
+		return keys, sure && own.sure()
 	}
-	certain := own.sure()
-	upper := outlook{forever: true}
+	if o := m.can(r, s.Pin.Key); o.able() {
+		return []int{s.Pin.Key}, o.sure() && own.sure()
+	}
+	return nil, false
+}
+
+// fromTiers are the keys of the first tier that has one: "A lower tier serves when
+// the upper would need longer than fallback_after".
+func (m *model) fromTiers(r *mRequest) (keys []int, sure bool) {
+	certain := true
+	above := outlook{forever: true}
 	for i, tier := range m.tiers(r.Service) {
-		if upper.perhaps {
-			certain = false
-		}
-		if i > 0 && c.FallbackAfter > 0 && !upper.forever {
-			// Who would be told that there is no key goes to a fallback key instead.
-			after := earlier(r.Began.Add(c.FallbackAfter), r.Deadline)
-			if upper.moment {
-				upper.hi = latest(upper.hi, m.moment(r))
-			}
-			switch {
-			case !upper.hi.After(after) && !upper.learned:
+		if i > 0 && m.c.Services[r.Service].FallbackAfter > 0 {
+			waits, known := m.waitsFor(r, above)
+			if waits && known {
 				return keys, false
-			case !upper.lo.After(after):
-				certain = false // when it comes back is not known to the moment
 			}
+			certain = known
 		}
 		picked, sure := m.pick(r, i, tier)
 		if keys = append(keys, picked...); sure {
@@ -203,14 +201,35 @@ func (m *model) choices(r *mRequest) (keys []int, sure bool) {
 		}
 		for _, k := range tier {
 			o := m.can(r, k)
-			upper.perhaps = upper.perhaps || o.perhaps && c.FallbackAfter > 0
-			if !o.forever && !o.perhaps && (upper.forever || o.lo.Before(upper.lo)) {
-				o.perhaps = upper.perhaps
-				upper = o
+			perhaps := above.perhaps || o.perhaps
+			if !o.forever && !o.perhaps && (above.forever || o.lo.Before(above.lo)) {
+				above = o
 			}
+			above.perhaps = perhaps
 		}
 	}
 	return keys, false
+}
+
+// waitsFor reports whether the request waits for what is above a tier, known
+// whether that is certain. Who would be told that there is no key goes to a
+// fallback key instead.
+func (m *model) waitsFor(r *mRequest, above outlook) (waits, known bool) {
+	if above.forever {
+		return false, !above.perhaps
+	}
+	after := earlier(r.Began.Add(m.c.Services[r.Service].FallbackAfter), r.Deadline)
+	if above.moment {
+		above.hi = latest(above.hi, m.moment(r))
+	}
+	switch {
+	case !above.hi.After(after) && !above.learned:
+		return true, true
+	case !above.lo.After(after):
+		return true, false // when it comes back is not known to the moment
+	default:
+		return false, !above.perhaps
+	}
 }
 
 // pick are the keys of a tier that its service's strategy may choose; sure is

@@ -141,7 +141,7 @@ func (o *oracle) choose(rng *rand.Rand) (ops []oracleOp) {
 	}
 	used := map[int]bool{}
 	for range 1 + rng.IntN(4) {
-		op := o.chooseOne(rng)
+		op := o.chooseOne(dice{rng})
 		op.Batch = o.batch
 		if slices.Contains([]string{"begin", "judge", "close", "again", "abandon", "cancel"}, op.Do) {
 			if used[op.Client] {
@@ -154,28 +154,31 @@ func (o *oracle) choose(rng *rand.Rand) (ops []oracleOp) {
 	return ops
 }
 
-func (o *oracle) chooseOne(rng *rand.Rand) oracleOp {
-	pick := func(list ...time.Duration) time.Duration { return list[rng.IntN(len(list))] }
-	chance := func(n int) bool { return rng.IntN(n) == 0 }
-	op := oracleOp{Key: rng.IntN(mKeys), Service: rng.IntN(mServices), Client: rng.IntN(mClients)}
-	for !o.m.c.Keys[op.Key].Present && !chance(5) {
-		op.Key = rng.IntN(mKeys)
+// dice make operations up.
+type dice struct{ *rand.Rand }
+
+func (d dice) chance(n int) bool { return d.IntN(n) == 0 }
+
+func (d dice) pick(list ...time.Duration) time.Duration { return list[d.IntN(len(list))] }
+
+func (o *oracle) chooseOne(d dice) oracleOp {
+	op := oracleOp{Key: d.IntN(mKeys), Service: d.IntN(mServices), Client: d.IntN(mClients)}
+	for !o.m.c.Keys[op.Key].Present && !d.chance(5) {
+		op.Key = d.IntN(mKeys)
 	}
 	for range 20 {
 		if o.m.c.Services[op.Service].Present {
 			break
 		}
-		op.Service = rng.IntN(mServices)
+		op.Service = d.IntN(mServices)
 	}
 	switch {
-	case chance(60):
-		op.Do, op.Conf = "reload", rng.IntN(6)
-		return op
-	case chance(40):
+	case d.chance(60):
+		op.Do, op.Conf = "reload", d.IntN(6)
+	case d.chance(40):
 		op.Do = "snapshot"
-		return op
-	case chance(9):
-		op.Do, op.Kind = "tested", Kind(rng.IntN(int(kinds)))
+	case d.chance(9):
+		op.Do, op.Kind = "tested", Kind(d.IntN(int(kinds)))
 		for k := range o.m.c.Keys { // there may be one that waits for it
 			for _, h := range o.m.holders(o.m.cred(k)) {
 				if h != nil && h.Slots[0].Hold.On && h.Slots[0].Hold.Confirm {
@@ -183,74 +186,87 @@ func (o *oracle) chooseOne(rng *rand.Rand) oracleOp {
 				}
 			}
 		}
-		return op
-	case chance(7):
-		op.Do = "act"
-		verbs := []Verb{VerbDisable, VerbEnable, VerbEnable, VerbDrain, VerbFail, VerbLift, VerbReset, VerbPin, VerbUnpin, VerbUnpin, VerbRotate, VerbLend, VerbUnlend, VerbUndo, VerbUndo}
-		op.Verb = verbs[rng.IntN(len(verbs))]
-		op.For = pick(0, 2*time.Second, 30*time.Second, time.Hour)
-		switch op.Verb {
-		case VerbDisable, VerbEnable, VerbDrain, VerbFail:
-			op.Service = nobody
-		case VerbUnpin:
-			op.Key = nobody
-		case VerbPin, VerbRotate:
-			if chance(2) {
-				op.Key = nobody
-			}
-		case VerbLift, VerbReset:
-			if chance(2) {
-				op.Key = nobody
-			} else {
-				op.Service = nobody
-			}
-		case VerbUndo:
-			op.Key, op.Service = nobody, nobody
-		}
-		op.Client = 0
-		return op
+	case d.chance(7):
+		d.act(&op)
+	default:
+		d.next(&op, o.m.clients[op.Client].Phase)
 	}
-	switch o.m.clients[op.Client].Phase {
+	return op
+}
+
+// act makes up what an operator does.
+func (d dice) act(op *oracleOp) {
+	op.Do, op.Client = "act", 0
+	verbs := []Verb{VerbDisable, VerbEnable, VerbEnable, VerbDrain, VerbFail, VerbLift, VerbReset, VerbPin, VerbUnpin, VerbUnpin, VerbRotate, VerbLend, VerbUnlend, VerbUndo, VerbUndo}
+	op.Verb = verbs[d.IntN(len(verbs))]
+	op.For = d.pick(0, 2*time.Second, 30*time.Second, time.Hour)
+	switch op.Verb {
+	case VerbDisable, VerbEnable, VerbDrain, VerbFail:
+		op.Service = nobody
+	case VerbUnpin:
+		op.Key = nobody
+	case VerbPin, VerbRotate:
+		if d.chance(2) {
+			op.Key = nobody
+		}
+	case VerbLift, VerbReset:
+		if d.chance(2) {
+			op.Key = nobody
+		} else {
+			op.Service = nobody
+		}
+	case VerbUndo:
+		op.Key, op.Service = nobody, nobody
+	}
+}
+
+// next makes up the next step of a client's request.
+func (d dice) next(op *oracleOp, phase mPhase) {
+	switch phase {
 	case idle:
-		op.Do, op.Model, op.Scope = "begin", rng.IntN(3), []int{0, 3, 3, 4}[rng.IntN(4)]
-		op.Create, op.Once, op.Talk = chance(4), chance(10), max(rng.IntN(5)-1, 0)
-		if chance(8) {
+		op.Do, op.Model, op.Scope = "begin", d.IntN(3), []int{0, 3, 3, 4}[d.IntN(4)]
+		op.Create, op.Once, op.Talk = d.chance(4), d.chance(10), max(d.IntN(5)-1, 0)
+		if d.chance(8) {
 			op.Patience = 2 * time.Second
 		}
 	case leased:
-		if chance(20) {
-			op.Do, op.How = "close", []string{"", "left", "left", "cut"}[rng.IntN(4)]
+		if d.chance(20) {
+			op.Do, op.How = "close", []string{"", "left", "left", "cut"}[d.IntN(4)]
 			break
 		}
-		op.Do = "judge"
-		op.Kind = []Kind{OK, OK, OK, OK, OK, OK, RateLimited, RateLimited, QuotaExhausted, InvalidKey, PermissionDenied, ClientError, UpstreamFault, UpstreamFault}[rng.IntN(14)]
-		op.Blames = []Scope{ScopeKey, ScopeKey, ScopeAccount}[rng.IntN(3)]
-		if op.Kind == PermissionDenied && chance(3) {
-			op.Blames = ScopeNone
-		}
-		if op.Kind != InvalidKey && chance(3) {
-			op.Model = 1 + rng.IntN(2)
-		}
-		switch op.Kind {
-		case RateLimited:
-			// None is as long as a busy model is rested: with jitter on it, which of two
-			// in one moment lasts longer would be chance.
-			op.RetryAfter = pick(0, 0, 0, 60*time.Millisecond, 700*time.Millisecond, 2500*time.Millisecond, 40*time.Second, 2*time.Minute, 3*time.Hour)
-		case QuotaExhausted:
-			op.RetryAfter, op.Until = pick(0, 0, 100*time.Millisecond, 5*time.Second), pick(0, 0, -time.Second, 20*time.Second, time.Hour, 90*24*time.Hour)
-		case UpstreamFault:
-			op.RetryAfter = pick(0, 0, 5*time.Second, time.Hour)
-		}
+		d.answer(op)
 	case judged:
-		op.Do, op.How, op.Input = "close", []string{"", "", "", "", "left", "cut"}[rng.IntN(6)], int64(rng.IntN(3))
+		op.Do, op.How, op.Input = "close", []string{"", "", "", "", "left", "cut"}[d.IntN(6)], int64(d.IntN(3))
 	case between:
-		if op.Do = "again"; chance(10) {
+		if op.Do = "again"; d.chance(10) {
 			op.Do = "abandon"
 		}
 	case waiting:
-		if op.Do = "snapshot"; chance(4) {
+		if op.Do = "snapshot"; d.chance(4) {
 			op.Do = "cancel"
 		}
 	}
-	return op
+}
+
+// answer makes a verdict up.
+func (d dice) answer(op *oracleOp) {
+	op.Do = "judge"
+	op.Kind = []Kind{OK, OK, OK, OK, OK, OK, RateLimited, RateLimited, QuotaExhausted, InvalidKey, PermissionDenied, ClientError, UpstreamFault, UpstreamFault}[d.IntN(14)]
+	op.Blames = []Scope{ScopeKey, ScopeKey, ScopeAccount}[d.IntN(3)]
+	if op.Kind == PermissionDenied && d.chance(3) {
+		op.Blames = ScopeNone
+	}
+	if op.Kind != InvalidKey && d.chance(3) {
+		op.Model = 1 + d.IntN(2)
+	}
+	switch op.Kind {
+	case RateLimited:
+		// None is as long as a busy model is rested: with jitter on it, which of two
+		// in one moment lasts longer would be chance.
+		op.RetryAfter = d.pick(0, 0, 0, 60*time.Millisecond, 700*time.Millisecond, 2500*time.Millisecond, 40*time.Second, 2*time.Minute, 3*time.Hour)
+	case QuotaExhausted:
+		op.RetryAfter, op.Until = d.pick(0, 0, 100*time.Millisecond, 5*time.Second), d.pick(0, 0, -time.Second, 20*time.Second, time.Hour, 90*24*time.Hour)
+	case UpstreamFault:
+		op.RetryAfter = d.pick(0, 0, 5*time.Second, time.Hour)
+	}
 }

@@ -77,6 +77,7 @@ func shrink(t *testing.T, run *oracleRun) *oracleRun {
 }
 
 func report(t *testing.T, run *oracleRun) {
+	t.Logf("seed %d: %s; it is being shrunk", run.Seed, run.Why)
 	small := shrink(t, run)
 	trace, err := replayRun(t, small)
 	for range 20 {

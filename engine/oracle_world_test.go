@@ -102,55 +102,65 @@ func oracleWorld(seed uint64, t0 time.Time) (*mWorld, func(n int) *mConf) {
 	for a := range w.AcctLimits {
 		w.AcctLimits[a] = limit(3)
 	}
-	var fixed mConf
+	fixed := fixedConf(rng, limit)
+	return w, func(n int) *mConf {
+		return fixed.variant(rand.New(rand.NewPCG(seed, uint64(2+n))), n == 0, providers, t0)
+	}
+}
+
+// fixedConf is what all configs of a world have in common: how each key and service
+// is, where it is there.
+func fixedConf(rng *rand.Rand, limit func(chance int) mLimit) (c mConf) {
 	nKeys, nServices := 2+rng.IntN(mKeys-1), 1+rng.IntN(mServices)
 	scoped := rng.IntN(3) == 0
-	for k := range fixed.Keys {
+	for k := range c.Keys {
 		kc := mKeyConf{Present: k < nKeys, CanTest: rng.IntN(2) == 0, Weight: 1 + rng.IntN(3)}
 		if scoped {
 			kc.Scope = []int{0, 3, 4}[rng.IntN(3)]
 		}
-		fixed.Keys[k] = kc
+		c.Keys[k] = kc
 	}
-	for s := range fixed.Services {
+	for s := range c.Services {
 		sc := mServiceConf{Present: s < nServices, Strategy: Strategies[rng.IntN(4)], Limit: limit(4)}
 		if rng.IntN(3) == 0 {
 			sc.FallbackAfter = []time.Duration{2 * time.Second, 5 * time.Second}[rng.IntN(2)]
 		}
-		fixed.Services[s] = sc
+		c.Services[s] = sc
 	}
-	return w, func(n int) *mConf {
-		rng := rand.New(rand.NewPCG(seed, uint64(2+n)))
-		c := fixed
-		for k := range c.Keys {
-			kc := &c.Keys[k]
-			kc.Present = kc.Present && (n == 0 || rng.IntN(6) > 0)
-			if kc.Cred = k%providers + providers*rng.IntN(mSecrets/providers); rng.IntN(3) > 0 {
-				kc.Cred = k // so that most are as they were
-			}
-			if rng.IntN(15) == 0 {
-				kc.Cred = mSecrets + k
-			}
-			if rng.IntN(12) == 0 {
-				kc.Expires = t0.Add(time.Duration(rng.IntN(100)) * 10 * time.Second)
-			}
+	return c
+}
+
+// variant is one of the configs: which keys and services are there, which secrets
+// they have, and who is given which keys. The first has all of them.
+func (c mConf) variant(rng *rand.Rand, first bool, providers int, t0 time.Time) *mConf {
+	for k := range c.Keys {
+		kc := &c.Keys[k]
+		kc.Present = kc.Present && (first || rng.IntN(6) > 0)
+		if kc.Cred = k%providers + providers*rng.IntN(mSecrets/providers); rng.IntN(3) > 0 {
+			kc.Cred = k // so that most are as they were
 		}
-		for s := range c.Services {
-			sc := &c.Services[s]
-			sc.Present = sc.Present && (n == 0 || rng.IntN(6) > 0)
-			for _, k := range rng.Perm(mKeys) {
-				if c.Keys[k].Present && rng.IntN(5) > 0 {
-					tier := 0
-					if len(sc.Tiers[0]) > 0 && rng.IntN(3) == 0 {
-						tier = 1
-					}
-					sc.Tiers[tier] = append(sc.Tiers[tier], k)
+		if rng.IntN(15) == 0 {
+			kc.Cred = mSecrets + k
+		}
+		if rng.IntN(12) == 0 {
+			kc.Expires = t0.Add(time.Duration(rng.IntN(100)) * 10 * time.Second)
+		}
+	}
+	for s := range c.Services {
+		sc := &c.Services[s]
+		sc.Present = sc.Present && (first || rng.IntN(6) > 0)
+		for _, k := range rng.Perm(mKeys) {
+			if c.Keys[k].Present && rng.IntN(5) > 0 {
+				tier := 0
+				if len(sc.Tiers[0]) > 0 && rng.IntN(3) == 0 {
+					tier = 1
 				}
+				sc.Tiers[tier] = append(sc.Tiers[tier], k)
 			}
-			sc.Present = sc.Present && len(sc.Tiers[0]) > 0
 		}
-		return &c
+		sc.Present = sc.Present && len(sc.Tiers[0]) > 0
 	}
+	return &c
 }
 
 func (w *mWorld) secret(c int) secret.Secret {
