@@ -38,7 +38,7 @@ func upstreamFor(tb testing.TB) *httptest.Server {
 }
 
 // keywheelFor is a proxy of ten keys before an upstream.
-func keywheelFor(tb testing.TB, upstream string) *httptest.Server {
+func keywheelFor(tb testing.TB, upstream string) string {
 	cfg := engine.Config{Services: []engine.Service{{Name: "svc", Strategy: engine.RoundRobin}}}
 	for i := range 10 {
 		name := fmt.Sprintf("k%d", i+1)
@@ -53,14 +53,19 @@ func keywheelFor(tb testing.TB, upstream string) *httptest.Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := httptest.NewServer(p)
-	tb.Cleanup(s.Close)
-	return s
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := p.Server()
+	go func() { _ = s.Serve(l) }()
+	tb.Cleanup(func() { _ = s.Close() })
+	return "http://" + l.Addr().String()
 }
 
 // bareFor is a tuned httputil.ReverseProxy before an upstream: what one would
 // write who wants nothing but to pass requests on.
-func bareFor(tb testing.TB, upstream string) *httptest.Server {
+func bareFor(tb testing.TB, upstream string) string {
 	u, err := url.Parse(upstream)
 	if err != nil {
 		tb.Fatal(err)
@@ -80,7 +85,7 @@ func bareFor(tb testing.TB, upstream string) *httptest.Server {
 		BufferPool: &pool{sync.Pool{New: func() any { return new([32 << 10]byte) }}},
 	})
 	tb.Cleanup(s.Close)
-	return s
+	return s.URL
 }
 
 // discardLog keeps net/http from writing about connections that tests break.
@@ -122,7 +127,7 @@ func BenchmarkProxy(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			up := upstreamFor(b)
-			direct, bare, ours := up.URL+"/v1/chat/completions", bareFor(b, up.URL).URL+"/svc/v1/chat/completions", keywheelFor(b, up.URL).URL+"/svc/v1/chat/completions"
+			direct, bare, ours := up.URL+"/v1/chat/completions", bareFor(b, up.URL)+"/svc/v1/chat/completions", keywheelFor(b, up.URL)+"/svc/v1/chat/completions"
 			clients := [3]*http.Client{newClient(), newClient(), newClient()}
 			var cpu [3]time.Duration
 			// Rounds take turns, so that all three see the same machine.
@@ -147,7 +152,7 @@ func BenchmarkProxyStream(b *testing.B) {
 	const streams = 500
 	for b.Loop() {
 		var held [2]float64
-		for i, start := range []func(testing.TB, string) *httptest.Server{bareFor, keywheelFor} {
+		for i, start := range []func(testing.TB, string) string{bareFor, keywheelFor} {
 			release := make(chan struct{})
 			up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "text/event-stream")
@@ -155,9 +160,9 @@ func BenchmarkProxyStream(b *testing.B) {
 				w.(http.Flusher).Flush()
 				<-release
 			}))
-			proxy := start(b, up.URL)
+			addr := strings.TrimPrefix(start(b, up.URL), "http://")
 			before := memory()
-			conns := openStreams(b, proxy.Listener.Addr().String(), streams)
+			conns := openStreams(b, addr, streams)
 			held[i] = (memory() - before) / streams
 			close(release)
 			for _, c := range conns {
@@ -187,7 +192,7 @@ func BenchmarkTap(b *testing.B) {
 		fmt.Fprint(w, "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":500}}\n\ndata: [DONE]\n\n")
 	}))
 	defer up.Close()
-	url := keywheelFor(b, up.URL).URL + "/svc/v1/x/"
+	url := keywheelFor(b, up.URL) + "/svc/v1/x/"
 	client := newClient()
 	get := func(kind string) {
 		res, err := client.Post(url+kind, "application/json", strings.NewReader(`{"model":"m","stream":true}`))
