@@ -60,12 +60,7 @@ func appendHead(b []byte, r *http.Request) ([]byte, error) {
 	// The same request always reads the same: some hosts tell programs apart by
 	// the order.
 	var few [24]string
-	names := few[:0]
-	for name := range r.Header {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range sortedNames(r.Header, few[:0]) {
 		if slices.Contains(ownFields, name) {
 			continue
 		}
@@ -76,6 +71,15 @@ func appendHead(b []byte, r *http.Request) ([]byte, error) {
 		}
 	}
 	return append(b, "\r\n"...), nil
+}
+
+// sortedNames appends the names of h's fields to names, and sorts them.
+func sortedNames(h http.Header, names []string) []string {
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 func appendField(b []byte, name, value string) ([]byte, error) {

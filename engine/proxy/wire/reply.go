@@ -98,12 +98,7 @@ func (w *reply) WriteHeader(status int) {
 	}
 	b = append(b, "\r\n"...)
 	var few [24]string
-	names := few[:0]
-	for name := range w.header {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range sortedNames(w.header, few[:0]) {
 		if values := w.header[name]; isToken(name) && w.pass(name, values) {
 			b = appendLines(b, name, values)
 		}

@@ -544,39 +544,26 @@ func answerOf(t *testing.T, br *bufio.Reader) string {
 
 func TestAClientThatLeavesIsNoticed(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		left := make(chan time.Time)
-		c := pipe(t, func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.ReadAll(r.Body)
-			<-r.Context().Done()
-			left <- time.Now()
+	for name, c := range map[string]struct{ stays, within time.Duration }{"after long": {time.Hour, 0}, "at once": {0, lookAfter}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				left := make(chan time.Time)
+				client := pipe(t, func(_ http.ResponseWriter, r *http.Request) {
+					_, _ = io.ReadAll(r.Body)
+					<-r.Context().Done()
+					left <- time.Now()
+				})
+				_, _ = io.WriteString(client, plain)
+				time.Sleep(c.stays)
+				begun := time.Now()
+				_ = client.Close()
+				if took := (<-left).Sub(begun); took > c.within {
+					t.Errorf("noticed after %v", took)
+				}
+			})
 		})
-		_, _ = io.WriteString(c, plain)
-		time.Sleep(time.Hour)
-		begun := time.Now()
-		_ = c.Close()
-		if took := (<-left).Sub(begun); took != 0 {
-			t.Errorf("noticed after %v", took)
-		}
-	})
-}
-
-func TestAClientThatLeavesAtOnceIsNoticedSoon(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		left := make(chan time.Time)
-		c := pipe(t, func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.ReadAll(r.Body)
-			<-r.Context().Done()
-			left <- time.Now()
-		})
-		_, _ = io.WriteString(c, plain)
-		begun := time.Now()
-		_ = c.Close()
-		if took := (<-left).Sub(begun); took > lookAfter {
-			t.Errorf("noticed after %v", took)
-		}
-	})
+	}
 }
 
 // TestWhatComesMeanwhileIsNotLost sends the next request while an answer takes its

@@ -7,8 +7,11 @@
 // request, waits for the answer, and reads it. What that cannot do, the
 // http.Transport does: HTTP/2, proxies, upgrades, bodies of unknown length.
 //
-// The heads of plain answers are read here, all others by net/http; tests hold
-// that both read alike.
+// [Server] does the same for clients: plain requests are served on their
+// connection's goroutine, before an http.Server that serves all others.
+//
+// The heads of plain requests and answers are read here, all others by net/http;
+// tests hold that both read alike.
 package wire
 
 import (
