@@ -147,7 +147,9 @@ func Start(o Options) (_ *Node, err error) {
 			return nil, err
 		}
 		n.about.told.Socket = cl.Addr().String()
+		n.mu.Lock() // who asks at once finds it, too
 		n.control = control.Serve(cl, n)
+		n.mu.Unlock()
 	}
 	n.server = p.Server()
 	n.server.ErrorLog = log.New(serverLog{n.log}, "", 0)
