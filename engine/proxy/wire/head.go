@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,47 +16,49 @@ var ownFields = []string{"Host", "User-Agent", "Content-Length", "Transfer-Encod
 // appendHead appends the head of a request, as http.Transport writes it: no
 // field can end before its line does.
 func appendHead(b []byte, r *http.Request) ([]byte, error) {
-	method, u := r.Method, r.URL
-	if method == "" {
-		method = http.MethodGet
+	method, target, err := startOf(r)
+	if err != nil {
+		return nil, err
 	}
+	b = append(append(append(b, method...), ' '), target...)
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), cmp.Or(r.Host, r.URL.Host)...)
+	b = append(b, "\r\n"...)
+	err = eachField(r, method, func(name, value string) {
+		b = append(append(append(append(b, name...), ": "...), value...), "\r\n"...)
+	})
+	return append(b, "\r\n"...), err
+}
+
+// startOf is how a request begins: its method, and the path with the query.
+func startOf(r *http.Request) (method, target string, err error) {
+	method = cmp.Or(r.Method, http.MethodGet)
 	if !isToken(method) {
-		return nil, fmt.Errorf("no HTTP method: %q", method)
+		return "", "", fmt.Errorf("no HTTP method: %q", method)
 	}
-	b = append(append(b, method...), ' ')
-	start := len(b)
-	if path := u.EscapedPath(); path != "" {
-		b = append(b, path...)
-	} else {
-		b = append(b, '/')
-	}
-	if u.ForceQuery || u.RawQuery != "" {
-		b = append(append(b, '?'), u.RawQuery...)
-	}
-	for _, c := range b[start:] {
-		if c <= ' ' || c == 0x7f {
-			return nil, errors.New("the request's URL has a space or a control character")
+	target = r.URL.RequestURI()
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c == 0x7f {
+			return "", "", errors.New("the request's URL has a space or a control character")
 		}
 	}
-	b = append(b, " HTTP/1.1\r\nHost: "...)
-	if r.Host != "" {
-		b = append(b, r.Host...)
-	} else {
-		b = append(b, u.Host...)
-	}
+	return method, target, nil
+}
+
+// eachField gives the fields of a request's head, but for where it goes. None has
+// anything in it that would end it.
+func eachField(r *http.Request, method string, give func(name, value string)) error {
 	agent := "Go-http-client/1.1"
 	if said := r.Header["User-Agent"]; len(said) > 0 {
 		agent = said[0]
 	}
-	b = append(b, "\r\n"...)
-	var err error
 	if agent != "" {
-		if b, err = appendField(b, "User-Agent", agent); err != nil {
-			return nil, err
+		if err := checkField("User-Agent", agent); err != nil {
+			return err
 		}
+		give("User-Agent", textproto.TrimString(agent))
 	}
 	if r.ContentLength > 0 || method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch {
-		b = append(strconv.AppendInt(append(b, "Content-Length: "...), r.ContentLength, 10), "\r\n"...)
+		give("Content-Length", strconv.FormatInt(r.ContentLength, 10))
 	}
 	// The same request always reads the same: some hosts tell programs apart by
 	// the order.
@@ -65,12 +68,13 @@ func appendHead(b []byte, r *http.Request) ([]byte, error) {
 			continue
 		}
 		for _, value := range r.Header[name] {
-			if b, err = appendField(b, name, value); err != nil {
-				return nil, err
+			if err := checkField(name, value); err != nil {
+				return err
 			}
+			give(name, textproto.TrimString(value))
 		}
 	}
-	return append(b, "\r\n"...), nil
+	return nil
 }
 
 // sortedNames appends the names of h's fields to names, and sorts them.
@@ -82,17 +86,16 @@ func sortedNames(h http.Header, names []string) []string {
 	return names
 }
 
-func appendField(b []byte, name, value string) ([]byte, error) {
+func checkField(name, value string) error {
 	if !isToken(name) {
-		return nil, fmt.Errorf("no name of a header field: %q", name)
+		return fmt.Errorf("no name of a header field: %q", name)
 	}
 	for i := range len(value) {
 		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return nil, fmt.Errorf("the header field %s has a control character in it", name) // the value may be a secret
+			return fmt.Errorf("the header field %s has a control character in it", name) // the value may be a secret
 		}
 	}
-	b = append(append(b, name...), ": "...)
-	return append(append(b, textproto.TrimString(value)...), "\r\n"...), nil
+	return nil
 }
 
 // isToken reports whether s is what HTTP calls a token.

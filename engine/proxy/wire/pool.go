@@ -33,6 +33,9 @@ type conn struct {
 	quiet bool
 }
 
+// wasUsed reports whether the connection had an exchange before.
+func (c *conn) wasUsed() bool { return c.used }
+
 // pool is the host's. The caller holds the lock.
 func (t *Transport) pool(h host) *pool {
 	p := t.hosts[h]
@@ -43,30 +46,125 @@ func (t *Transport) pool(h host) *pool {
 	return p
 }
 
-// take is a connection to the host, the one used last, else a new one. It waits
-// for what it sends and reads no longer than for an answer's head.
-func (t *Transport) take(ctx context.Context, h host) (*conn, error) {
+// take is a line to the host: a place on a connection that it shares, or the
+// connection used last, else a new one. One of its own waits for what it sends,
+// and reads no longer than for an answer's head.
+func (t *Transport) take(ctx context.Context, h host) (line, error) {
 	for {
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
 		t.mu.Lock()
 		p := t.pool(h)
-		n := len(p.idle)
-		if n == 0 {
+		for _, m := range p.shared {
+			if m.book() {
+				t.mu.Unlock()
+				return m, nil
+			}
+		}
+		if n := len(p.idle); n > 0 {
+			c := p.idle[n-1]
+			p.idle[n-1] = nil
+			p.idle = p.idle[:n-1]
+			t.idle--
+			t.mu.Unlock()
+			if c.begin(); c.alive() {
+				return c, nil
+			}
+			_ = c.net.Close()
+			continue
+		}
+		if h.scheme == "http" || p.plain {
 			t.mu.Unlock()
 			return t.dial(ctx, h)
 		}
-		c := p.idle[n-1]
-		p.idle[n-1] = nil
-		p.idle = p.idle[:n-1]
-		t.idle--
-		t.mu.Unlock()
-		if c.begin(); c.alive() {
+		c, err := t.find(ctx, h, p)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			c.begin()
 			return c, nil
 		}
-		_ = c.net.Close()
 	}
+}
+
+// finding is a connection to a host of which is not known what it speaks, or that
+// shares its connections, while it is made. Whoever needs one waits for the same.
+type finding struct {
+	done    chan struct{}
+	waiting int
+	err     error
+	conn    *conn // HTTP/1.1, of the first to take it
+}
+
+// find waits until a connection is made that the host and we agree on. It is one's
+// own, or else one finds it, or knows what to do, by looking again. The caller
+// holds the lock, which is released.
+func (t *Transport) find(ctx context.Context, h host, p *pool) (*conn, error) {
+	f := p.finding
+	if f == nil {
+		f = &finding{done: make(chan struct{})}
+		p.finding = f
+		go t.agree(context.WithoutCancel(ctx), h, p, f)
+	}
+	f.waiting++
+	t.mu.Unlock()
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.waiting--
+	c := f.conn
+	if err := context.Cause(ctx); err != nil {
+		if c != nil && f.waiting == 0 {
+			f.conn = nil
+			go c.net.Close()
+		}
+		return nil, err
+	}
+	f.conn = nil
+	return c, f.err
+}
+
+// agree makes a connection, over HTTP/2 if the host speaks it.
+func (t *Transport) agree(ctx context.Context, h host, p *pool, f *finding) {
+	offers := []string{"http/1.1"}
+	if t.base.ForceAttemptHTTP2 {
+		offers = []string{"h2", "http/1.1"}
+	}
+	c, err := t.connect(ctx, h, offers)
+	var m *mux
+	if err == nil && c.tls.NegotiatedProtocol == "h2" {
+		m = newMux(t, c)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer close(f.done)
+	p.finding = nil
+	switch f.err = err; {
+	case err != nil:
+	case m != nil:
+		p.shared = append(p.shared, m)
+		m.start()
+	default:
+		p.plain = true
+		if f.waiting > 0 {
+			f.conn = c
+		} else {
+			go c.net.Close()
+		}
+	}
+}
+
+// forget takes a connection off its pool, which ends or takes no new requests.
+func (t *Transport) forget(m *mux) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.pool(m.host)
+	p.shared = slices.DeleteFunc(p.shared, func(other *mux) bool { return other == m })
 }
 
 // put keeps a connection for the next request, if there is room.
@@ -108,6 +206,15 @@ func (t *Transport) sweep() {
 // CloseIdleConnections closes those that no request is on.
 func (t *Transport) CloseIdleConnections() {
 	t.close(func(*conn) bool { return true })
+	t.mu.Lock()
+	var shared []*mux
+	for _, p := range t.hosts {
+		shared = append(shared, p.shared...)
+	}
+	t.mu.Unlock()
+	for _, m := range shared {
+		m.endIdle()
+	}
 	t.base.CloseIdleConnections()
 }
 
@@ -131,8 +238,18 @@ func (t *Transport) close(which func(*conn) bool) {
 	}
 }
 
-// dial makes a connection.
-func (t *Transport) dial(ctx context.Context, h host) (*conn, error) {
+// dial makes a connection for HTTP/1.1.
+func (t *Transport) dial(ctx context.Context, h host) (line, error) {
+	c, err := t.connect(ctx, h, []string{"http/1.1"})
+	if err != nil {
+		return nil, err
+	}
+	c.begin()
+	return c, nil
+}
+
+// connect makes a connection. With TLS it offers to speak the protocols.
+func (t *Transport) connect(ctx context.Context, h host, offers []string) (*conn, error) {
 	name, port, err := net.SplitHostPort(h.addr)
 	if err != nil {
 		name, port = h.addr, map[string]string{"http": "80", "https": "443"}[h.scheme]
@@ -152,13 +269,12 @@ func (t *Transport) dial(ctx context.Context, h host) (*conn, error) {
 	}
 	c.look = c.lookAt
 	if h.scheme == "https" {
-		if err := c.secure(ctx, name); err != nil {
+		if err := c.secure(ctx, name, offers); err != nil {
 			_ = nc.Close()
 			return nil, err
 		}
 	}
 	c.br = bufio.NewReader((*limited)(c))
-	c.begin()
 	return c, nil
 }
 
@@ -178,7 +294,7 @@ func (c *conn) begin() {
 }
 
 // secure puts TLS on the connection.
-func (c *conn) secure(ctx context.Context, name string) error {
+func (c *conn) secure(ctx context.Context, name string, offers []string) error {
 	config := c.t.base.TLSClientConfig.Clone()
 	if config == nil {
 		config = &tls.Config{}
@@ -186,7 +302,7 @@ func (c *conn) secure(ctx context.Context, name string) error {
 	if config.ServerName == "" {
 		config.ServerName = name
 	}
-	config.NextProtos = []string{"http/1.1"}
+	config.NextProtos = offers
 	ctx, cancel := context.WithTimeout(ctx, c.t.handshake)
 	defer cancel()
 	s := tls.Client(c.net, config)

@@ -1,11 +1,12 @@
-// Package wire sends HTTP/1.1 requests upstream on the goroutine that asks, as
-// a short http.RoundTripper before an http.Transport.
+// Package wire sends requests upstream, as a short http.RoundTripper before an
+// http.Transport.
 //
 // http.Transport reads and writes every connection in two goroutines of its
 // own. Handing each request over to them, and its answer back, is most of what
 // a small request costs. Here nothing is handed over: the caller writes its
-// request, waits for the answer, and reads it. What that cannot do, the
-// http.Transport does: HTTP/2, proxies, upgrades, bodies of unknown length.
+// request, waits for the answer, and reads it. Over HTTP/2, where requests share
+// a connection, what many have to say goes up in one write. What wire cannot do,
+// the http.Transport does: proxies, upgrades, bodies of unknown length.
 //
 // [Server] does the same for clients: plain requests are served on their
 // connection's goroutine, before an http.Server that serves all others.
@@ -49,8 +50,17 @@ type host struct{ scheme, addr string }
 // pool is what is known of a host.
 type pool struct {
 	idle []*conn // the one used last at the end
-	// plain is whether the host speaks HTTP/1.1, where it could have HTTP/2.
-	plain bool
+	// shared are the connections of a host that speaks HTTP/2, plain is whether it
+	// speaks HTTP/1.1 where it could have that; finding finds out.
+	shared  []*mux
+	plain   bool
+	finding *finding
+}
+
+// line is what a request goes over: a connection of its own, or a place on one.
+type line interface {
+	wasUsed() bool
+	exchange(req *http.Request, body io.ReadCloser) (*http.Response, lost, error)
 }
 
 // New makes a Transport that connects as base does. base must not be changed
@@ -73,11 +83,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return t.base.RoundTrip(req)
 		}
 	}
-	h := host{req.URL.Scheme, req.URL.Host}
-	if h.scheme == "https" && !t.plain(h) {
-		return t.ask(req, h)
-	}
-	return t.send(req, h)
+	return t.send(req, host{req.URL.Scheme, req.URL.Host})
 }
 
 // simple reports whether a request is one that wire can send: a body of known
@@ -100,42 +106,30 @@ func plainHost(s string) bool {
 	return s != ""
 }
 
-// plain reports whether a host that could speak HTTP/2 speaks HTTP/1.1.
-func (t *Transport) plain(h host) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p := t.hosts[h]
-	return p != nil && p.plain
-}
-
-// ask lets the base send the request, and so finds out what the host speaks.
-func (t *Transport) ask(req *http.Request, h host) (*http.Response, error) {
-	res, err := t.base.RoundTrip(req)
-	if err == nil && res.ProtoMajor == 1 {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.pool(h).plain = true
-	}
-	return res, err
-}
+// mostRefused is how often a request is sent that the host does not even look at.
+const mostRefused = 3
 
 // send sends the request, and again when a connection that had been used before
 // turns out to be of no use.
 func (t *Transport) send(req *http.Request, h host) (*http.Response, error) {
 	body := req.Body
-	for {
+	for refusals := 0; ; {
 		c, err := t.take(req.Context(), h)
 		if err != nil {
 			closeBody(body)
 			return nil, err
 		}
-		used := c.used
+		used := c.wasUsed()
 		res, lost, err := c.exchange(req, body)
 		if err == nil {
 			return res, nil
 		}
 		if cause := context.Cause(req.Context()); cause != nil {
 			return nil, cause
+		}
+		if lost == refused {
+			refusals++
+			used = refusals < mostRefused
 		}
 		if !used || !again(req, lost) {
 			return nil, err
@@ -155,6 +149,7 @@ const (
 	part    lost = iota // a part of an answer came, or the fault is not the connection's
 	nothing             // no byte of an answer
 	unsent              // not even the request went out
+	refused             // it went out, and the host did not look at it
 )
 
 // again reports whether a lost request may be sent again, by the rules of
@@ -164,7 +159,7 @@ func again(req *http.Request, l lost) bool {
 	if l == part || req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
 	}
-	if l == unsent {
+	if l == unsent || l == refused {
 		return true
 	}
 	return req.Method == "" || slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace}, req.Method) ||

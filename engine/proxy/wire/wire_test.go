@@ -642,7 +642,7 @@ func TestTLS(t *testing.T) {
 			}
 		}
 		rt.mu.Lock()
-		if n, want := conns.Load(), map[bool]int32{true: 1, false: 2}[http2]; n != want || (rt.idle == 1) == http2 {
+		if n := conns.Load(); n != 1 || (rt.idle == 1) == http2 {
 			t.Errorf("HTTP/2 %v: %d connections, %d idle", http2, n, rt.idle)
 		}
 		rt.mu.Unlock()

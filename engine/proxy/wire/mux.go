@@ -1,0 +1,612 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+const (
+	// streamWindow is how much of an answer waits for its reader, where the base
+	// does not say.
+	streamWindow = 256 << 10
+	// connWindow is how much may be on its way to us on one connection. What came
+	// is returned at once, for each stream is bounded by itself.
+	connWindow = 1 << 30
+	// roomy is up to how much goes out at once: uploads wait while there is more.
+	roomy = 256 << 10
+	// tooMuch is more than a host that reads leaves to be sent.
+	tooMuch = 4 << 20
+	// firstStreams is how many requests a host may be asked before it said how
+	// many it takes, anyStreams how many if it does not say.
+	firstStreams, anyStreams = 100, 1000
+)
+
+// mux is an HTTP/2 connection, which many requests share. Requests put what they
+// send into out, and one goroutine writes it: what many have to say goes up in one
+// write. Another reads, and wakes those whose answers came.
+type mux struct {
+	t      *Transport
+	host   host
+	net    net.Conn
+	tls    *tls.ConnectionState
+	br     *bufio.Reader
+	frames *http2.Framer // reads for the one, writes into out for those who hold mu
+	some   chan struct{} // there is something in out; closed with the connection
+	woken  []*stream     // to be woken by the one that reads
+
+	mu      sync.Mutex
+	out     []byte
+	streams map[uint32]*stream // that are open
+	booked  int                // how many are open or about to be
+	next    uint32             // the next one's number
+	encoder *hpack.Encoder
+	block   bytes.Buffer // of the encoder
+	waiting []*stream    // uploads that have no room, first come first
+	// What the host allows: streams at a time, bytes in a frame, bytes to a new
+	// stream, bytes to all.
+	most          int
+	frame         int
+	first, window int64
+	// inflow is what the host may still send, taken what of it came and was not
+	// returned yet.
+	inflow, taken int64
+	heard         uint64 // frames that came
+	leaving       bool   // takes no new streams
+	ended         error  // why it is closed
+	idle          time.Time
+
+	pulse *time.Timer
+	seen  uint64        // of heard, at the last pulse
+	quiet time.Duration // since something was heard
+}
+
+var (
+	errQuiet     = lateError("the connection is dead: the host does not answer pings")
+	errNotRead   = lateError("the host does not read what is sent")
+	errLate      = lateError("the answer did not begin in time")
+	errHostLeft  = errors.New("the host sent GOAWAY")
+	errNotNeeded = errors.New("the connection was idle")
+)
+
+// ErrRefused says that the host would not even look at a request, again and again.
+var ErrRefused = errors.New("the host refuses streams")
+
+// lateError is of a host that takes too long.
+type lateError string
+
+func (err lateError) Error() string { return string(err) }
+func (lateError) Timeout() bool     { return true }
+func (lateError) Temporary() bool   { return false }
+
+// newMux makes what speaks HTTP/2 on a connection on which both sides agreed to.
+func newMux(t *Transport, c *conn) *mux {
+	m := &mux{t: t, host: c.host, net: c.net, tls: c.tls, br: bufio.NewReaderSize(c.net, 32<<10), some: make(chan struct{}, 1), streams: map[uint32]*stream{}, next: 1,
+		most: firstStreams, frame: 16 << 10, first: 65535, window: 65535, inflow: connWindow + 65535, idle: time.Now()}
+	m.encoder = hpack.NewEncoder(&m.block)
+	m.frames = http2.NewFramer((*outlet)(m), m.br)
+	m.frames.SetReuseFrames()
+	m.frames.SetMaxReadFrameSize(16 << 10)
+	m.frames.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	m.frames.MaxHeaderListSize = uint32(min(t.maxHead, math.MaxInt32))
+	m.out = append(m.out, http2.ClientPreface...)
+	_ = m.frames.WriteSettings(http2.Setting{ID: http2.SettingEnablePush, Val: 0},
+		http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(t.window())},
+		http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: m.frames.MaxHeaderListSize})
+	_ = m.frames.WriteWindowUpdate(0, connWindow)
+	m.some <- struct{}{}
+	return m
+}
+
+// start lets it go. It may end at once.
+func (m *mux) start() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pulse = time.AfterFunc(m.t.idleTime/sweeps, m.beat)
+	go m.write()
+	go m.read()
+}
+
+// window is how much of an answer waits for its reader.
+func (t *Transport) window() int64 {
+	if c := t.base.HTTP2; c != nil {
+		return int64(cmp.Or(c.MaxReceiveBufferPerStream, streamWindow))
+	}
+	return streamWindow
+}
+
+// outlet is where frames are written: to out. The writer holds mu.
+type outlet mux
+
+func (o *outlet) Write(p []byte) (int, error) {
+	o.out = append(o.out, p...)
+	return len(p), nil
+}
+
+// book takes a place for a request, and reports whether there is one.
+func (m *mux) book() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended != nil || m.leaving || m.booked >= m.most {
+		return false
+	}
+	m.booked++
+	return true
+}
+
+// unbook gives a place back that no stream was opened in.
+func (m *mux) unbook() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.booked--
+}
+
+// wasUsed reports whether the host has been heard.
+func (m *mux) wasUsed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.heard > 0
+}
+
+// open opens a stream in the place that was booked, with its head and what there
+// is room for of text; whole is whether that is all. What is left of text comes back.
+func (m *mux) open(s *stream, head []hpack.HeaderField, text []byte, whole bool) (rest []byte, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended != nil || m.leaving {
+		m.booked--
+		return nil, errors.Join(errHostLeft, m.ended)
+	}
+	if m.leaving = m.t.base.DisableKeepAlives || m.next >= math.MaxInt32-2; m.leaving {
+		go m.t.forget(m)
+	}
+	s.id, s.window, s.inflow = m.next, m.first, m.t.window()
+	m.next += 2
+	m.streams[s.id] = s
+	m.block.Reset()
+	for _, f := range head {
+		_ = m.encoder.WriteField(f)
+	}
+	block := m.block.Bytes()
+	first := block[:min(len(block), m.frame)]
+	_ = m.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: s.id, BlockFragment: first, EndStream: whole && len(text) == 0, EndHeaders: len(first) == len(block)})
+	for block = block[len(first):]; len(block) > 0; block = block[len(first):] {
+		first = block[:min(len(block), m.frame)]
+		_ = m.frames.WriteContinuation(s.id, len(first) == len(block), first)
+	}
+	if whole && len(text) == 0 {
+		s.isSent()
+	} else if len(m.waiting) == 0 { // who waits is first
+		text = text[m.send(s, text, whole):]
+	}
+	m.flush()
+	return text, nil
+}
+
+// send sends what there is room for of text. The caller holds the lock, and
+// flushes.
+func (m *mux) send(s *stream, text []byte, whole bool) int {
+	sent := 0
+	for sent < len(text) {
+		n := min(len(text)-sent, m.frame, int(s.window), int(m.window), roomy-len(m.out))
+		if n <= 0 {
+			return sent
+		}
+		end := whole && sent+n == len(text)
+		flags := http2.Flags(0)
+		if end {
+			flags = http2.FlagDataEndStream
+		}
+		m.out = append(m.out, byte(n>>16), byte(n>>8), byte(n), byte(http2.FrameData), byte(flags), byte(s.id>>24), byte(s.id>>16), byte(s.id>>8), byte(s.id))
+		m.out = append(m.out, text[sent:sent+n]...) // the Framer would copy it twice
+		s.window -= int64(n)
+		m.window -= int64(n)
+		if sent += n; end {
+			s.isSent()
+		}
+	}
+	return sent
+}
+
+// feed wakes the uploads that there is room for. The caller holds the lock.
+func (m *mux) feed() {
+	room := min(int(m.window), roomy-len(m.out))
+	still := m.waiting[:0]
+	for i, s := range m.waiting {
+		if room <= 0 {
+			still = append(still, m.waiting[i:]...)
+			break
+		}
+		if m.streams[s.id] != s {
+			continue
+		}
+		if s.window <= 0 {
+			still = append(still, s)
+			continue
+		}
+		room -= min(s.want, int(s.window))
+		wake(s.room)
+	}
+	clear(m.waiting[len(still):])
+	m.waiting = still
+}
+
+// flush has what is in out written. The caller holds the lock.
+func (m *mux) flush() {
+	if m.ended == nil {
+		wake(m.some)
+	}
+}
+
+// wake wakes whoever waits, or will next.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// write writes out until the connection ends.
+func (m *mux) write() {
+	var spare []byte
+	var until time.Time
+	for range m.some {
+		runtime.Gosched() // who is about to send something does so first
+		m.mu.Lock()
+		out := m.out
+		m.out = spare[:0]
+		m.feed()
+		m.mu.Unlock()
+		if len(out) == 0 {
+			spare = out
+			continue
+		}
+		if d := m.t.base.ResponseHeaderTimeout; d > 0 && time.Until(until) < d-d/16 {
+			until = time.Now().Add(d)
+			_ = m.net.SetWriteDeadline(until)
+		}
+		if _, err := m.net.Write(out); err != nil {
+			m.end(err)
+			return
+		}
+		if spare = out; cap(spare) > 2*roomy {
+			spare = nil
+		}
+	}
+}
+
+// read reads frames until the connection ends.
+func (m *mux) read() {
+	left := false
+	for {
+		f, err := m.frames.ReadFrame()
+		more := m.more()
+		m.mu.Lock()
+		m.heard++
+		var bad http2.StreamError
+		switch {
+		case errors.As(err, &bad):
+			err = nil
+			if s := m.streams[bad.StreamID]; s != nil {
+				m.reset(s, bad.Code, fmt.Errorf("the host broke the rules of HTTP/2: %w", cmp.Or(bad.Cause, error(bad))))
+			}
+		case err == nil:
+			if _, ok := f.(*http2.SettingsFrame); m.heard == 1 && !ok {
+				err = errors.New("the host does not speak HTTP/2")
+			} else if err = m.handle(f); err == nil && len(m.out) > tooMuch {
+				err = errNotRead
+			}
+		}
+		if !more {
+			m.feed()
+		}
+		leaves := m.leaving && !left
+		left = m.leaving
+		m.mu.Unlock()
+		if err != nil || !more {
+			for i, s := range m.woken {
+				wake(s.wake)
+				m.woken[i] = nil
+			}
+			m.woken = m.woken[:0]
+		}
+		if leaves {
+			m.t.forget(m)
+		}
+		if err != nil {
+			m.end(err)
+			return
+		}
+	}
+}
+
+// more reports whether the next frame is there whole, with all that belongs to it.
+func (m *mux) more() bool {
+	n := m.br.Buffered()
+	if n < 9 {
+		return false
+	}
+	h, _ := m.br.Peek(9)
+	if http2.FrameType(h[3]) == http2.FrameHeaders && !http2.Flags(h[4]).Has(http2.FlagHeadersEndHeaders) {
+		return false
+	}
+	return n >= 9+(int(h[0])<<16|int(h[1])<<8|int(h[2]))
+}
+
+// handle takes a frame in. An error ends the connection.
+func (m *mux) handle(f http2.Frame) error {
+	id := f.Header().StreamID
+	s := m.streams[id]
+	switch f := f.(type) {
+	case *http2.SettingsFrame:
+		return m.allow(f)
+	case *http2.PingFrame:
+		if !f.IsAck() {
+			_ = m.frames.WritePing(true, f.Data)
+			m.flush()
+		}
+		return nil
+	case *http2.GoAwayFrame:
+		m.leave(f)
+		return nil
+	case *http2.WindowUpdateFrame:
+		return m.widen(s, f)
+	case *http2.PushPromiseFrame:
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	case *http2.DataFrame:
+		if err := m.take(int64(f.Length)); err != nil {
+			return err
+		}
+	case *http2.MetaHeadersFrame, *http2.RSTStreamFrame:
+	default:
+		return nil
+	}
+	if s == nil {
+		if id%2 == 0 || id >= m.next {
+			return http2.ConnectionError(http2.ErrCodeProtocol) // nobody asked
+		}
+		return nil // it was given up
+	}
+	var code http2.ErrCode
+	var err error
+	switch f := f.(type) {
+	case *http2.DataFrame:
+		code, err = s.data(f)
+	case *http2.MetaHeadersFrame:
+		code, err = s.fields(f)
+	case *http2.RSTStreamFrame:
+		s.broken(f.ErrCode)
+		return nil
+	}
+	if err != nil {
+		m.reset(s, code, err)
+		return nil
+	}
+	if s.whole && s.sent {
+		m.drop(s)
+	}
+	m.woken = append(m.woken, s)
+	return nil
+}
+
+// allow notes what the host allows.
+func (m *mux) allow(f *http2.SettingsFrame) error {
+	if f.IsAck() {
+		return nil
+	}
+	if m.heard == 1 {
+		m.most = anyStreams
+	}
+	err := f.ForeachSetting(func(s http2.Setting) error {
+		if err := s.Valid(); err != nil {
+			return err
+		}
+		switch s.ID {
+		case http2.SettingMaxConcurrentStreams:
+			m.most = int(min(s.Val, math.MaxInt32))
+		case http2.SettingMaxFrameSize:
+			m.frame = int(min(s.Val, chunk))
+		case http2.SettingHeaderTableSize:
+			m.encoder.SetMaxDynamicTableSize(s.Val)
+		case http2.SettingInitialWindowSize:
+			for _, open := range m.streams {
+				open.window += int64(s.Val) - m.first
+			}
+			m.first = int64(s.Val)
+		}
+		return nil
+	})
+	_ = m.frames.WriteSettingsAck()
+	m.flush()
+	return err
+}
+
+// leave is told that the host takes no more requests on this connection, and which
+// it has not looked at.
+func (m *mux) leave(f *http2.GoAwayFrame) {
+	m.leaving = true
+	for id, s := range m.streams {
+		if id > f.LastStreamID {
+			s.fail(fmt.Errorf("%w: %v", errHostLeft, f.ErrCode), refused)
+		}
+	}
+	if len(m.streams) == 0 && m.booked == 0 {
+		go m.end(errHostLeft)
+	}
+}
+
+// widen is told that the host takes more of a stream, or of all.
+func (m *mux) widen(s *stream, f *http2.WindowUpdateFrame) error {
+	switch {
+	case f.StreamID == 0:
+		if m.window += int64(f.Increment); m.window > math.MaxInt32 {
+			return http2.ConnectionError(http2.ErrCodeFlowControl)
+		}
+	case s == nil:
+		return nil
+	default:
+		if s.window += int64(f.Increment); s.window > math.MaxInt32 {
+			m.reset(s, http2.ErrCodeFlowControl, http2.ConnectionError(http2.ErrCodeFlowControl))
+		}
+	}
+	return nil
+}
+
+// take counts what came for the streams, and lets as much more come.
+func (m *mux) take(n int64) error {
+	if m.inflow -= n; m.inflow < 0 {
+		return http2.ConnectionError(http2.ErrCodeFlowControl)
+	}
+	if m.taken += n; m.taken >= connWindow/1024 {
+		_ = m.frames.WriteWindowUpdate(0, uint32(m.taken))
+		m.flush()
+		m.inflow, m.taken = m.inflow+m.taken, 0
+	}
+	return nil
+}
+
+// reset breaks a stream off, and says so to the host. The caller holds the lock.
+func (m *mux) reset(s *stream, code http2.ErrCode, err error) {
+	if m.streams[s.id] != s {
+		return
+	}
+	_ = m.frames.WriteRSTStream(s.id, code)
+	m.flush()
+	s.fail(err, part)
+}
+
+// drop forgets a stream that is over. The caller holds the lock.
+func (m *mux) drop(s *stream) {
+	if m.streams[s.id] != s {
+		return
+	}
+	delete(m.streams, s.id)
+	if s.late != nil {
+		s.late.Stop()
+	}
+	if s.room != nil {
+		wake(s.room)
+		m.feed() // it may have been its turn
+	}
+	if m.booked--; m.booked == 0 {
+		if m.idle = time.Now(); m.leaving {
+			go m.end(errHostLeft)
+		}
+	}
+}
+
+// end closes the connection. Whoever still waits on it is told why.
+func (m *mux) end(err error) {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF // of all that was to come
+	}
+	m.mu.Lock()
+	if m.ended != nil {
+		m.mu.Unlock()
+		return
+	}
+	m.ended = err
+	m.pulse.Stop()
+	for _, s := range m.streams {
+		s.fail(err, nothing)
+	}
+	close(m.some)
+	m.mu.Unlock()
+	m.t.forget(m)
+	_ = m.net.Close()
+}
+
+// endIdle closes the connection if no request is on it.
+func (m *mux) endIdle() {
+	m.mu.Lock()
+	idle := m.booked == 0
+	m.leaving = m.leaving || idle
+	m.mu.Unlock()
+	if idle {
+		m.end(errNotNeeded)
+	}
+}
+
+// beat looks now and then whether the connection is needed, and whether there is
+// still somebody at its other end.
+func (m *mux) beat() {
+	tick := m.t.idleTime / sweeps
+	m.mu.Lock()
+	idle := m.booked == 0 && time.Since(m.idle) >= m.t.idleTime
+	if m.quiet += tick; m.heard != m.seen {
+		m.seen, m.quiet = m.heard, 0
+	}
+	dead := false
+	if c := m.t.base.HTTP2; c != nil && c.SendPingTimeout > 0 && m.quiet >= c.SendPingTimeout {
+		_ = m.frames.WritePing(false, [8]byte{})
+		m.flush()
+		dead = m.quiet >= c.SendPingTimeout+c.PingTimeout
+	}
+	if m.ended == nil {
+		m.pulse.Reset(tick)
+	}
+	m.mu.Unlock()
+	switch {
+	case dead:
+		m.end(errQuiet)
+	case idle:
+		m.endIdle()
+	}
+}
+
+// headOf makes the head of a request, as it goes over HTTP/2.
+func headOf(head []hpack.HeaderField, r *http.Request) ([]hpack.HeaderField, error) {
+	method, target, err := startOf(r)
+	if err != nil {
+		return nil, err
+	}
+	head = append(head, hpack.HeaderField{Name: ":authority", Value: cmp.Or(r.Host, r.URL.Host)}, hpack.HeaderField{Name: ":method", Value: method},
+		hpack.HeaderField{Name: ":path", Value: target}, hpack.HeaderField{Name: ":scheme", Value: r.URL.Scheme})
+	err = eachField(r, method, func(name, value string) {
+		switch name {
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Upgrade":
+			return // of HTTP/1.1
+		}
+		lower := lowered[name]
+		if lower == "" {
+			lower = strings.ToLower(name)
+		}
+		head = append(head, hpack.HeaderField{Name: lower, Value: value, Sensitive: isSecret(lower)})
+	})
+	return head, err
+}
+
+// isSecret reports whether a field may hold a secret: no table on the way keeps it.
+func isSecret(name string) bool {
+	for _, part := range [...]string{"auth", "key", "token", "cookie", "secret"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// lowered are the names of fields that many requests have, as HTTP/2 writes them.
+var lowered = func() map[string]string {
+	all := map[string]string{}
+	for _, name := range [...]string{"Accept", "Accept-Encoding", "Accept-Language", "Anthropic-Beta", "Anthropic-Version", "Api-Key", "Authorization", "Content-Encoding", "Content-Length", "Content-Type",
+		"Idempotency-Key", "Openai-Beta", "Openai-Organization", "Openai-Project", "User-Agent", "X-Api-Key", "X-Goog-Api-Key", "X-Stainless-Arch", "X-Stainless-Async", "X-Stainless-Lang",
+		"X-Stainless-Os", "X-Stainless-Package-Version", "X-Stainless-Read-Timeout", "X-Stainless-Retry-Count", "X-Stainless-Runtime", "X-Stainless-Runtime-Version"} {
+		all[name] = strings.ToLower(name)
+	}
+	return all
+}()
