@@ -29,6 +29,7 @@ type body struct {
 	source io.Closer
 	// length is the whole body's, -1 if unknown.
 	length int64
+	edits  []edit // in the order of their places
 	budget *budget
 	taken  int64 // of the budget
 	pooled *[]byte
@@ -36,6 +37,12 @@ type body struct {
 	// begun is when the attempt under way was, agains how often it was repeated.
 	begun  time.Time
 	agains int
+}
+
+// edit is text that goes up in place of what was kept from one offset to another.
+type edit struct {
+	from, to int64
+	text     []byte
 }
 
 // budget bounds what all kept bodies take together.
@@ -171,24 +178,54 @@ func (b *body) whole() error {
 // repeatable reports whether the body can be sent more than once.
 func (b *body) repeatable() bool { return b.rest == nil }
 
+// edit puts text in place of what was kept from one offset to another, behind
+// all earlier edits. It may be called while nothing reads the body, and only on
+// one that is kept whole.
+func (b *body) edit(from, to int64, text []byte) {
+	b.edits = append(b.edits, edit{from, to, text})
+	b.length += int64(len(text)) - (to - from)
+}
+
 // open makes a reader of the whole body for one attempt.
 func (b *body) open() io.ReadCloser {
 	switch {
 	case b.length == 0:
 		return nil
 	case b.pooled == nil:
-		return io.NopCloser(bytes.NewReader(b.mem))
+		return io.NopCloser(b.edited())
 	}
 	b.users.Add(1)
-	r := &bodyReader{body: b}
-	r.Reader = bytes.NewReader(b.mem)
-	if b.file != nil {
-		r.Reader = io.MultiReader(r.Reader, io.NewSectionReader(b.file, 0, b.size-int64(len(b.mem))))
-	}
+	r := &bodyReader{body: b, Reader: b.edited()}
 	if b.rest != nil {
 		r.Reader = io.MultiReader(r.Reader, b.rest)
 	}
 	return r
+}
+
+// edited reads what is kept with the edits in it.
+func (b *body) edited() io.Reader {
+	if b.edits == nil {
+		return b.part(0, b.size)
+	}
+	var parts []io.Reader
+	from := int64(0)
+	for _, e := range b.edits {
+		parts = append(parts, b.part(from, e.from), bytes.NewReader(e.text))
+		from = e.to
+	}
+	return io.MultiReader(append(parts, b.part(from, b.size))...)
+}
+
+// part reads what was kept from one offset to another.
+func (b *body) part(from, to int64) io.Reader {
+	switch inMem := int64(len(b.mem)); {
+	case to <= inMem:
+		return bytes.NewReader(b.mem[from:to])
+	case from >= inMem:
+		return io.NewSectionReader(b.file, from-inMem, to-from)
+	default:
+		return io.MultiReader(bytes.NewReader(b.mem[from:]), io.NewSectionReader(b.file, 0, to-inMem))
+	}
 }
 
 // drop ends one use of the body; the last gives back what it took.
@@ -237,10 +274,4 @@ func unlinkedFile() (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// replace makes text the body. It may be called while nothing reads the body,
-// and only on one that is whole and in memory.
-func (b *body) replace(text []byte) {
-	b.mem, b.size, b.length = text, int64(len(text)), int64(len(text))
 }

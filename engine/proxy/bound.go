@@ -16,7 +16,7 @@ import (
 func names(r *engine.Request, p *provider.Provider, query string, t top, b *body) {
 	c := provider.Call{Method: r.Method, Path: r.Path, Query: query, Repeatable: r.Repeatable, Model: t.model}
 	if t.names {
-		c.Body = b.mem
+		c.Body = b.outline()
 	}
 	r.Bound, r.Guessed = p.Names(c)
 }

@@ -444,7 +444,7 @@ func TestAPlainChatAllocatesNothingForBindings(t *testing.T) {
 		p, _ := provider.Lookup(kind)
 		tg := &target{provider: p}
 		r := &engine.Request{Method: "POST", Path: "/v1/chat/completions", Repeatable: true}
-		if n := testing.AllocsPerRun(100, func() { names(r, p, "", readTop(body), nil); _ = (&sender{}).learn(r, tg, nil, nil) }); n > 1 { // one is the model's name
+		if n := testing.AllocsPerRun(100, func() { names(r, p, "", readTop(&scan{view: body}), nil); _ = (&sender{}).learn(r, tg, nil, nil) }); n > 1 { // one is the model's name
 			t.Errorf("%s: %v allocations", kind, n)
 		}
 		if len(r.Bound) > 0 {

@@ -36,8 +36,9 @@ func conversationOf(h http.Header, b *body) string {
 	if len(b.mem) == 0 || b.mem[0] != '{' {
 		return ""
 	}
+	text := b.outline()
 	for _, field := range sessionFields {
-		if v := gjson.GetBytes(b.mem, field); v.Type == gjson.String && v.Str != "" {
+		if v := gjson.GetBytes(text, field); v.Type == gjson.String && v.Str != "" {
 			return hashed(field, v.Str)
 		}
 	}

@@ -255,26 +255,14 @@ func (p *patient) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// topOf finds what a request is for: at the top level of a JSON body, and the
-// model also in the path.
-func topOf(path string, b *body) (t top) {
-	if len(b.mem) > 0 && (b.mem[0] == '{' || b.mem[0] <= ' ') {
-		t = readTop(b.mem)
-	}
-	if m := provider.PathModel(path); m != "" {
-		t.model = m
-	}
-	return t
-}
-
 // listPatience is how long a list of models may wait for a key: clients ask for
 // it as they start, and give up after five seconds.
 const listPatience = 2 * time.Second
 
 // pass sends the request upstream and its answer back.
 func (p *Proxy) pass(v *visit) {
-	v.rewrite()
-	hide := v.askUsage()
+	hide := v.asksUsage()
+	v.rewrite(hide)
 	r, s := v.r, v.service
 	er, o := &v.request, &v.outgoing
 	*er = engine.Request{ID: v.id, Service: s.Name, Method: r.Method, Path: s.shown(v.path), Model: v.top.model}

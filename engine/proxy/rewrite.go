@@ -1,14 +1,14 @@
 package proxy
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/tidwall/gjson"
-	"github.com/tidwall/sjson"
-
+	"keywheel/engine"
 	"keywheel/engine/provider"
 )
 
@@ -52,10 +52,31 @@ func (c called) upstream(asked string) string {
 	return asked
 }
 
-// rewrite calls the model what it is called upstream, and adds the service's
-// defaults to a JSON body where it says nothing of them. Whatever the client
-// says stands: 0, false and null too.
-func (v *visit) rewrite() {
+// field is one that a body gets: its name, and all of it as JSON.
+type field struct {
+	name string
+	text []byte
+}
+
+// tellUsage asks a stream for its usage.
+var tellUsage = field{"stream_options", []byte(`"stream_options":{"include_usage":true}`)}
+
+// fieldsOf are the defaults of a service.
+func fieldsOf(s *engine.Service) (fields []field, err error) {
+	for _, name := range slices.Sorted(maps.Keys(s.Defaults)) {
+		text, err := json.Marshal(map[string]any{name: s.Defaults[name]})
+		if err != nil {
+			return nil, fmt.Errorf("service %s: defaults: %s cannot stand in a body: %w", s.Name, name, err)
+		}
+		fields = append(fields, field{name, text[1 : len(text)-1]})
+	}
+	return fields, nil
+}
+
+// rewrite calls the model what it is called upstream, and adds to a JSON body
+// the service's defaults, where it says nothing of them, and on demand that its
+// usage is told. Whatever the client says stands: 0, false and null too.
+func (v *visit) rewrite(usage bool) {
 	asked, inPath := v.top.model, provider.PathModel(v.path)
 	v.top.model = v.service.called.upstream(asked)
 	renamed := v.top.model != asked && asked != ""
@@ -64,34 +85,46 @@ func (v *visit) rewrite() {
 			v.path = strings.Replace(v.path, mark+asked, mark+url.PathEscape(v.top.model), 1)
 		}
 	}
-	text, ok := v.body.object()
-	if !ok {
+	if !v.top.whole {
 		return
 	}
-	changed := false
-	set := func(path string, value any) {
-		if t, err := sjson.SetBytes(text, path, value); err == nil {
-			text, changed = t, true
-		}
-	}
 	if renamed && inPath == "" {
-		set("model", v.top.model)
+		name, _ := json.Marshal(v.top.model)
+		v.body.edit(v.top.modelAt, v.top.modelEnd, name)
 	}
-	for name, value := range v.service.Defaults {
-		if path := gjson.Escape(name); !gjson.GetBytes(text, path).Exists() && fits(name, v.r.Method, v.path) {
-			set(path, value)
+	missing := v.unsaid()
+	if usage {
+		missing = append(missing, tellUsage)
+	}
+	var text []byte
+	for i, f := range missing {
+		if i > 0 || v.top.fields {
+			text = append(text, ',')
 		}
+		text = append(text, f.text...)
 	}
-	if changed {
-		v.body.replace(text)
+	if text != nil {
+		v.body.edit(v.top.end, v.top.end, text)
 	}
 }
 
-// object is the body if it is, as far as its first sign tells, a JSON object
-// that is whole and in memory.
-func (b *body) object() ([]byte, bool) {
-	start := skipSpace(b.mem, 0)
-	return b.mem, b.rest == nil && b.file == nil && start < len(b.mem) && b.mem[start] == '{'
+// unsaid are the defaults that belong in the request and that its body says
+// nothing of.
+func (v *visit) unsaid() (fields []field) {
+	for _, f := range v.service.defaults {
+		if fits(f.name, v.r.Method, v.path) {
+			fields = append(fields, f)
+		}
+	}
+	if fields == nil {
+		return nil
+	}
+	s := v.body.scan()
+	defer s.close()
+	for s.next() {
+		fields = slices.DeleteFunc(fields, func(f field) bool { return f.name == string(s.name()) })
+	}
+	return fields
 }
 
 // sampling are the fields that say how a text is made. Requests that make none

@@ -27,6 +27,7 @@ type table struct {
 type served struct {
 	engine.Service
 	called   called
+	defaults []field
 	provider *provider.Provider
 	need     string // its only one, "" where it has others or none
 	allow    []allowed
@@ -101,6 +102,9 @@ func (p *Proxy) newTable(o Options, was *table) (*table, error) {
 			continue
 		}
 		sv := &served{Service: s, called: callings(s.Name, s.Models, s.Aliases), added: &added{}}
+		if sv.defaults, err = fieldsOf(&s); err != nil {
+			return nil, err
+		}
 		if old := was.services[s.Name]; old != nil {
 			sv.added = old.added
 		}

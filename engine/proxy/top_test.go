@@ -24,7 +24,8 @@ func TestReadTop(t *testing.T) {
 		`{"messages":[{"content":"the \\\"file_id\\\" of it"}]}`:                                                           {},
 		`["model"]`: {}, `{`: {}, `{"`: {}, `{"model"`: {}, ``: {}, `{,}`: {}, `null`: {}, `{"model":`: {},
 	} {
-		if got := readTop([]byte(body)); got != want {
+		got := readTop(&scan{view: []byte(body)})
+		if got.fields, got.modelAt, got.modelEnd, got.end = false, 0, 0, 0; got != want {
 			t.Errorf("%.80s: %+v, want %+v", body, got, want)
 		}
 	}
@@ -36,16 +37,16 @@ func FuzzReadTop(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got := readTop(b)
+		got := readTop(&scan{view: b})
 		if !gjson.ValidBytes(b) {
 			return
 		}
 		model, last, stream := "", gjson.Result{}, false
 		gjson.ParseBytes(b).ForEach(func(name, v gjson.Result) bool {
-			if name.Raw == `"model"` {
+			if name.Str == "model" {
 				last = v
 			}
-			if name.Raw == `"stream"` {
+			if name.Str == "stream" {
 				stream = v.Type == gjson.True
 			}
 			return gjson.ParseBytes(b).IsObject()

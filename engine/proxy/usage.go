@@ -5,25 +5,14 @@ import (
 	"io"
 	"strings"
 
-	"github.com/tidwall/sjson"
-
 	"keywheel/engine/provider"
 )
 
-// askUsage makes an OpenAI-like stream tell what it used, where the provider
-// tells it only when asked and the client did not ask. It reports whether the
-// frame that then comes is to be hidden from the client.
-func (v *visit) askUsage() bool {
-	text, ok := v.body.object()
-	if !ok || !v.service.provider.AsksUsage || !strings.HasSuffix(v.path, "/chat/completions") || !v.top.stream || v.top.options {
-		return false
-	}
-	text, err := sjson.SetBytes(text, "stream_options.include_usage", true)
-	if err != nil {
-		return false
-	}
-	v.body.replace(text)
-	return true
+// asksUsage reports whether an OpenAI-like stream is to be made to tell what it
+// used: where the provider tells it only when asked and the client did not ask.
+// The frame that then comes is to be hidden from the client.
+func (v *visit) asksUsage() bool {
+	return v.top.whole && v.top.stream && !v.top.options && v.service.provider.AsksUsage && strings.HasSuffix(v.path, "/chat/completions")
 }
 
 // maxEvent bounds an event of a stream that usageHider keeps to look at.
