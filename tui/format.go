@@ -192,11 +192,12 @@ type tally struct {
 	ink  ink
 }
 
-// tallies lists failures by verdict, the gravest first.
+// tallies lists failures by verdict, the gravest first. Spent quota goes by no
+// status: as many providers say 429 of it, or 403, as say 402.
 func tallies(v engine.Verdicts) [5]tally {
 	return [5]tally{
 		{"401", v.InvalidKey, red},
-		{"402", v.QuotaExhausted, magenta},
+		{"dry", v.QuotaExhausted, magenta},
 		{"403", v.PermissionDenied, red},
 		{"5xx", v.UpstreamFault, red},
 		{"429", v.RateLimited, yellow},

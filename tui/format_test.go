@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -168,6 +169,31 @@ func TestPool(t *testing.T) {
 	}
 	if p := poolOf(nil, nil, nil, noon); p != nil {
 		t.Errorf("no keys have a pool: %+v", p)
+	}
+}
+
+// Failures are counted by what they were, the gravest first, as many kinds as
+// there is room for.
+func TestFailureCell(t *testing.T) {
+	t.Parallel()
+	all := engine.Verdicts{OK: 9, InvalidKey: 1, QuotaExhausted: 120, PermissionDenied: 2, UpstreamFault: 3, RateLimited: 40}
+	for _, tc := range []struct {
+		v    engine.Verdicts
+		room int
+		want string
+	}{
+		{engine.Verdicts{OK: 9, ClientError: 2}, 7, "—"},
+		{engine.Verdicts{QuotaExhausted: 120}, 7, "dry 120"},
+		{engine.Verdicts{QuotaExhausted: 3, RateLimited: 40}, 7, "dry 3 +"},
+		{engine.Verdicts{QuotaExhausted: 3, RateLimited: 40}, 16, "dry 3 · 429 40"},
+		{all, 16, "401 1 +"},
+		{all, 60, "401 1 · dry 120 · 403 2 · 5xx 3 · 429 40"},
+	} {
+		c := newCanvas(tc.room, 1, false)
+		failureCell(c.pen(c.bounds(), 0), tc.v, true)
+		if got := strings.TrimSpace(c.render(false)); got != tc.want {
+			t.Errorf("%+v in %d cells: %q, want %q", tc.v, tc.room, got, tc.want)
+		}
 	}
 }
 

@@ -36,7 +36,7 @@ func helpParas(st *state, all bool) []para {
 	states = append(states, say(blue, "◆ "), say(plain, "pinned  "), say(amber, "▼ "), say(plain, "low"))
 	return append(paras, line(),
 		fact("states", states...),
-		fact("failed", say(plain, "401 invalid key · 402 quota · 403 permission · 429 rate limited · 5xx upstream; in colour while it happens")),
+		fact("failed", say(plain, "401 invalid key · dry: quota gone · 403 permission · 429 rate limited · 5xx upstream; in colour while it happens")),
 		fact("filter", say(plain, "words anywhere; "), say(bold, "state:cooling  quota<20  runway<1h  svc:video  !disabled"),
 			say(grey, "  fields: "+fieldNames())),
 		fact("order", say(plain, "down, incident, one key left, runs out before its reset, a key to mend, cooling, then by name")),
