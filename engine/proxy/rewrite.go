@@ -124,6 +124,9 @@ func (v *visit) unsaid() (fields []field) {
 	for s.next() {
 		fields = slices.DeleteFunc(fields, func(f field) bool { return f.name == string(s.name()) })
 	}
+	if !s.whole { // the file could not be read again
+		return nil
+	}
 	return fields
 }
 

@@ -81,6 +81,18 @@ func TestDefaultsOfAnyShape(t *testing.T) {
 	}
 }
 
+// What the service says of streams stands as what the client says does.
+func TestADefaultOfStreams(t *testing.T) {
+	t.Parallel()
+	r := echoRig(t, "openai", func(s *engine.Service) {
+		s.Defaults = map[string]any{"stream_options": map[string]any{"include_usage": false}}
+	})
+	const want = `{"model":"m","stream":true,"stream_options":{"include_usage":false}}`
+	if _, got := r.ask("POST", "/svc/v1/chat/completions", `{"model":"m","stream":true}`); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // A model goes upstream by the name it has there, however it is asked for, at
 // the service's path and at the root.
 func TestModelsByAllTheirNames(t *testing.T) {

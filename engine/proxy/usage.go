@@ -9,10 +9,11 @@ import (
 )
 
 // asksUsage reports whether an OpenAI-like stream is to be made to tell what it
-// used: where the provider tells it only when asked and the client did not ask.
-// The frame that then comes is to be hidden from the client.
+// used: where the provider tells it only when asked, and neither the client nor
+// the service's defaults say how. The frame that then comes is to be hidden from
+// the client.
 func (v *visit) asksUsage() bool {
-	return v.top.whole && v.top.stream && !v.top.options && v.service.provider.AsksUsage && strings.HasSuffix(v.path, "/chat/completions")
+	return v.top.whole && v.top.stream && !v.top.options && v.service.Defaults["stream_options"] == nil && v.service.provider.AsksUsage && strings.HasSuffix(v.path, "/chat/completions")
 }
 
 // maxEvent bounds an event of a stream that usageHider keeps to look at.
