@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -155,6 +156,13 @@ func (m *mux) unbook() {
 	m.booked--
 }
 
+// takes is how many requests the host takes at a time.
+func (m *mux) takes() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.most
+}
+
 // wasUsed reports whether the host has been heard.
 func (m *mux) wasUsed() bool {
 	m.mu.Lock()
@@ -230,9 +238,6 @@ func (m *mux) feed() {
 		if room <= 0 {
 			still = append(still, m.waiting[i:]...)
 			break
-		}
-		if m.streams[s.id] != s {
-			continue
 		}
 		if s.window <= 0 {
 			still = append(still, s)
@@ -500,6 +505,7 @@ func (m *mux) drop(s *stream) {
 	}
 	if s.room != nil {
 		wake(s.room)
+		m.waiting = slices.DeleteFunc(m.waiting, func(w *stream) bool { return w == s })
 		m.feed() // it may have been its turn
 	}
 	if m.booked--; m.booked == 0 {

@@ -147,6 +147,9 @@ func (t *Transport) agree(ctx context.Context, h host, p *pool, f *finding) {
 	switch f.err = err; {
 	case err != nil:
 	case m != nil:
+		if n := len(p.shared); n > 0 {
+			m.most = p.shared[n-1].takes() // until it says so itself
+		}
 		p.shared = append(p.shared, m)
 		m.start()
 	default:
@@ -295,10 +298,7 @@ func (c *conn) begin() {
 
 // secure puts TLS on the connection.
 func (c *conn) secure(ctx context.Context, name string, offers []string) error {
-	config := c.t.base.TLSClientConfig.Clone()
-	if config == nil {
-		config = &tls.Config{}
-	}
+	config := c.t.trust.Clone()
 	if config.ServerName == "" {
 		config.ServerName = name
 	}

@@ -99,7 +99,7 @@ func (s *stream) await(req *http.Request) (*http.Response, lost, error) {
 		m.mu.Unlock()
 		switch {
 		case answer != nil:
-			s.res = response(answer, req, whole)
+			s.res = response(answer, req)
 			s.res.TLS = m.tls
 			if s.head && !whole {
 				s.giveUp(http2.ErrCodeNo)
@@ -113,9 +113,8 @@ func (s *stream) await(req *http.Request) (*http.Response, lost, error) {
 	}
 }
 
-// response is the answer that a head announces; whole is whether that is all of
-// it. It has no body yet.
-func response(f *http2.MetaHeadersFrame, req *http.Request, whole bool) *http.Response {
+// response is the answer that a head announces. It has no body yet.
+func response(f *http2.MetaHeadersFrame, req *http.Request) *http.Response {
 	fields := f.RegularFields()
 	code, _ := strconv.Atoi(f.PseudoValue("status"))
 	res := &http.Response{StatusCode: code, Proto: "HTTP/2.0", ProtoMajor: 2, Header: make(http.Header, len(fields)), ContentLength: -1, Body: http.NoBody, Request: req}
@@ -139,7 +138,7 @@ func response(f *http2.MetaHeadersFrame, req *http.Request, whole bool) *http.Re
 		values[i] = hf.Value
 		res.Header[name] = values[i : i+1 : i+1]
 	}
-	if whole && res.ContentLength < 0 && req.Method != http.MethodHead {
+	if f.StreamEnded() && res.ContentLength < 0 && req.Method != http.MethodHead {
 		res.ContentLength = 0
 	}
 	return res
@@ -167,18 +166,33 @@ func (s *stream) upload(buf *[]byte, rest []byte, body io.ReadCloser, left int64
 	m.mu.Lock()
 	s.room = make(chan struct{}, 1)
 	m.mu.Unlock()
+	d := m.t.base.ResponseHeaderTimeout
+	var patience *time.Timer
+	var tooLong <-chan time.Time
+	if d > 0 {
+		patience = time.NewTimer(d)
+		defer patience.Stop()
+		tooLong = patience.C
+	}
 	for {
 		for len(rest) > 0 {
 			n, over := s.push(rest, left == 0)
 			if over {
 				return
 			}
-			if rest = rest[n:]; len(rest) > 0 {
-				select {
-				case <-s.room:
-				case <-s.ctx.Done():
-					return // who waits for the answer gives it up
-				}
+			if rest = rest[n:]; len(rest) == 0 {
+				break
+			}
+			if patience != nil {
+				patience.Reset(d)
+			}
+			select {
+			case <-s.room:
+			case <-s.ctx.Done():
+				return // who waits for the answer gives it up
+			case <-tooLong:
+				s.breaks(errNotRead)
+				return
 			}
 		}
 		if left == 0 {
@@ -193,12 +207,17 @@ func (s *stream) upload(buf *[]byte, rest []byte, body io.ReadCloser, left int64
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
-			m.mu.Lock()
-			m.reset(s, http2.ErrCodeCancel, err)
-			m.mu.Unlock()
+			s.breaks(err)
 			return
 		}
 	}
+}
+
+// breaks ends the stream because the request could not be sent.
+func (s *stream) breaks(err error) {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	s.m.reset(s, http2.ErrCodeCancel, err)
 }
 
 // push sends what there is room for, or gets in line for it. over is whether

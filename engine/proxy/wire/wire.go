@@ -18,6 +18,7 @@ package wire
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -33,6 +34,8 @@ type Transport struct {
 	// base says how connections are made and bounds them, and sends what wire
 	// does not.
 	base *http.Transport
+	// trust is base's TLS config as it was before base changed it for itself.
+	trust *tls.Config
 	// What base bounds, without its "0 is no bound".
 	perHost, all        int   // idle connections
 	maxHead             int64 // of an answer, in bytes
@@ -66,7 +69,11 @@ type line interface {
 // New makes a Transport that connects as base does. base must not be changed
 // afterwards.
 func New(base *http.Transport) *Transport {
-	return &Transport{base: base, hosts: map[host]*pool{},
+	trust := base.TLSClientConfig.Clone()
+	if trust == nil {
+		trust = &tls.Config{}
+	}
+	return &Transport{base: base, trust: trust, hosts: map[host]*pool{},
 		perHost:  cmp.Or(base.MaxIdleConnsPerHost, http.DefaultMaxIdleConnsPerHost),
 		all:      cmp.Or(base.MaxIdleConns, 1<<20),
 		maxHead:  cmp.Or(base.MaxResponseHeaderBytes, 10<<20),
