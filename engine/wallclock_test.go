@@ -58,6 +58,37 @@ func TestASleepCountsAndAClockSetBackDoesNot(t *testing.T) {
 	}
 }
 
+// A sparkline goes on where the clock is set back, and stands nowhere before the
+// beginning of time.
+func TestASparklineWhenTheClockIsSet(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name   string
+		to     time.Time
+		before int // buckets that stand between now and what was counted
+	}{
+		{"as it is", at, 0},
+		{"back by a day", at.Add(-24 * time.Hour), 0},
+		{"back by a little", at.Add(-11 * time.Second), 0},
+		{"ahead by two buckets", at.Add(10 * time.Second), 2},
+		{"a clock without a battery", time.Unix(3, 0), 0},
+	} {
+		var s series
+		s.add(5, at.Add(-5*time.Second))
+		s.add(3, at)
+		s.turn(c.to)
+		if got := s.list(6, c.to); got[5-c.before] != 3 || got[4-c.before] != 5 {
+			t.Errorf("%s: %v", c.name, got)
+		}
+		s.add(1, c.to)
+		s.add(1, c.to.Add(5*time.Second))
+		if got := s.list(6, c.to.Add(5*time.Second)); got[5] != 1 {
+			t.Errorf("%s, and a bucket later: %v", c.name, got)
+		}
+	}
+}
+
 // A journal that was written while the clock was a year ahead holds nothing for
 // a year.
 func TestAJournalFromTheFuture(t *testing.T) {
