@@ -370,7 +370,7 @@ func (e *Engine) quotaExhausted(l *Lease, v Verdict, now time.Time) {
 		return
 	}
 	hd := &hold{state: Exhausted, why: causeOf(v)}
-	switch until := v.Until; {
+	switch until := v.until(now); {
 	case !until.IsZero() && until.After(now):
 		hd.until = earlier(until, now.Add(maxQuotaHint))
 	case v.RetryAfter > 0:

@@ -89,6 +89,26 @@ func TestASparklineWhenTheClockIsSet(t *testing.T) {
 	}
 }
 
+// A provider counts by its own clock: a machine whose clock is wrong holds a key
+// for as long as the provider says.
+func TestAQuotaByTheProvidersClock(t *testing.T) {
+	t.Parallel()
+	for _, off := range []time.Duration{0, time.Second, time.Hour, -24 * time.Hour} {
+		e := start(t, poolOf(1), Memory{})
+		l, err := e.Acquire(t.Context(), &Request{Service: "svc", Repeatable: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := time.Now().Round(0).Add(off)
+		l.Judge(Verdict{Kind: QuotaExhausted, Scope: ScopeKey, Until: made.Add(20 * time.Minute), Made: made})
+		l.Close(Usage{}, nil)
+		h := e.creds[0].all.hold
+		if left := time.Until(h.until); left < 19*time.Minute || left > 21*time.Minute {
+			t.Errorf("the provider's clock is %v off: held for %v", off, left)
+		}
+	}
+}
+
 // A journal that was written while the clock was a year ahead holds nothing for
 // a year.
 func TestAJournalFromTheFuture(t *testing.T) {
