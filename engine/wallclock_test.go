@@ -21,6 +21,8 @@ func TestASleepCountsAndAClockSetBackDoesNot(t *testing.T) {
 	t.Parallel()
 	limited := Verdict{Kind: RateLimited, Scope: ScopeKey, RetryAfter: 10 * time.Minute}
 	broke := Verdict{Kind: QuotaExhausted, Scope: ScopeKey} // one trial after a quarter of an hour
+	// A moment that a provider told knows no other clock than the wall's.
+	spent := Verdict{Kind: QuotaExhausted, Scope: ScopeKey, Until: time.Now().Add(10 * time.Minute).Round(0)}
 	for _, c := range []struct {
 		name    string
 		verdict Verdict
@@ -34,6 +36,11 @@ func TestASleepCountsAndAClockSetBackDoesNot(t *testing.T) {
 		{"a sleep and the rest", limited, 5 * time.Minute, 6 * time.Minute, true},
 		{"a clock set back", limited, -24 * time.Hour, time.Minute, false},
 		{"a clock set back, and the time of the hold", limited, -24 * time.Hour, 11 * time.Minute, true},
+		{"a clock set forward a moment ago", limited, time.Hour, time.Millisecond, true},
+		{"a clock set back a moment ago", limited, -24 * time.Hour, time.Millisecond, false},
+		{"a sleep that outlasts the quota", spent, time.Hour, time.Second, true},
+		{"a clock set back, and not the time of the quota", spent, -24 * time.Hour, 9 * time.Minute, false},
+		{"a clock set back, and the time of the quota", spent, -24 * time.Hour, 11 * time.Minute, true},
 		{"a sleep until the trial", broke, time.Hour, time.Second, true},
 		{"a clock set back, and the time of the trial", broke, -24 * time.Hour, 16 * time.Minute, true},
 		{"a clock set back, and not the time of the trial", broke, -24 * time.Hour, 14 * time.Minute, false},
@@ -51,10 +58,82 @@ func TestASleepCountsAndAClockSetBackDoesNot(t *testing.T) {
 			// Virtual time has no monotonic clock: the engine is told the time.
 			now := set(time.Now().Add(c.after), c.off)
 			e.sweep(now)
+			if h := e.creds[0].all.hold; h != nil && (h.since.Round(0).After(now.Round(0)) || h.until.Round(0).Sub(now.Round(0)) > 10*time.Minute+minHint) {
+				t.Errorf("held from %v until %v, at %v", h.since, h.until, now)
+			}
 			if serves := e.services[0].tiers[0].members[0].readyAt <= now.UnixNano(); serves != c.serves {
 				t.Errorf("it serves: %v, want %v", serves, c.serves)
 			}
 		})
+	}
+}
+
+// Who read the clock before it was set, and comes after one who read it later,
+// sets nothing back.
+func TestAClockReadBeforeItWasSet(t *testing.T) {
+	t.Parallel()
+	e := start(t, poolOf(1), Memory{})
+	l, err := e.Acquire(t.Context(), &Request{Service: "svc", Repeatable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Judge(Verdict{Kind: RateLimited, Scope: ScopeKey, RetryAfter: 10 * time.Minute})
+	l.Close(Usage{}, nil)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := time.Now().Add(time.Second)
+	e.sweep(set(before.Add(time.Millisecond), -24*time.Hour))
+	e.sweep(before)
+	now := set(before.Add(time.Second), -24*time.Hour)
+	e.sweep(now)
+	if h := e.creds[0].all.hold; h == nil || h.until.Round(0).Sub(now.Round(0)) < 9*time.Minute {
+		t.Errorf("at %v it holds %+v", now, h)
+	}
+}
+
+// A clock that is set back by a little again and again makes nothing last longer
+// either.
+func TestAClockSetBackByALittle(t *testing.T) {
+	t.Parallel()
+	e := start(t, poolOf(1), Memory{})
+	l, err := e.Acquire(t.Context(), &Request{Service: "svc", Repeatable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Judge(Verdict{Kind: RateLimited, Scope: ScopeKey, RetryAfter: 10 * time.Minute})
+	l.Close(Usage{}, nil)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	// Steps of a second: set knows no shorter ones.
+	begun, now := time.Now(), time.Time{}
+	for i := range 300 {
+		now = set(begun.Add(time.Duration(i)*time.Second+time.Duration(i)*time.Millisecond), -time.Duration(i/2)*time.Second)
+		e.sweep(now)
+	}
+	if left := e.creds[0].all.hold.until.Round(0).Sub(now.Round(0)); left > 5*time.Minute+2*time.Second {
+		t.Errorf("after five minutes the key is held for another %v", left)
+	}
+}
+
+// A request's patience is as long as it is, whatever the clock says meanwhile: it
+// waits for a key that comes back before that is over.
+func TestPatienceIsNotOfTheWall(t *testing.T) {
+	t.Parallel()
+	for _, off := range []time.Duration{0, time.Hour, -time.Hour} {
+		e := start(t, poolOf(1), Memory{})
+		e.patience = 10 * time.Second
+		r := &Request{Service: "svc", Repeatable: true}
+		e.mu.Lock()
+		e.begin(r, e.services[0], time.Now())
+		now := set(time.Now(), off)
+		e.sweep(now)
+		k := e.keys[0]
+		e.place(k, &k.cred.holder, "", &hold{state: Cooling, verdict: RateLimited, since: now, until: now.Add(2 * time.Second)}, now)
+		soon, deadline := e.soon(r, now), e.deadline(r)
+		e.mu.Unlock()
+		if soon.IsZero() || soon.After(deadline) || soon.Sub(now).Round(time.Millisecond) != 2*time.Second {
+			t.Errorf("clock set by %v: the key comes back in %v, the patience lasts %v", off, soon.Sub(now), deadline.Sub(now))
+		}
 	}
 }
 
@@ -107,6 +186,38 @@ func TestAQuotaByTheProvidersClock(t *testing.T) {
 			t.Errorf("the provider's clock is %v off: held for %v", off, left)
 		}
 	}
+}
+
+// A key is neither lent nor pinned for longer because the clock was set back
+// while nothing ran.
+func TestLendsFromTheFuture(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(30 * 24 * time.Hour)
+		l := newLife(t, poolOf(2, func(c *Config) {
+			c.Services = append(c.Services, Service{Name: "other", Keys: []string{"k2"}})
+			c.Services[0].Keys = c.Services[0].Keys[:1]
+		}))
+		for _, a := range []Action{{Verb: VerbLend, Key: "k2", Service: "svc", ForS: 3600}, {Verb: VerbPin, Key: "k1", Service: "svc", ForS: 1800}} {
+			if _, err := l.Do(a); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		m := l.Memory()
+		now := time.Now().Add(-29 * 24 * time.Hour)
+		ahead := m.ahead(now)
+		s := m.Services[0].sooner(ahead)
+		if len(s.Lent) != 1 || s.Pin == nil {
+			t.Fatalf("%+v", s)
+		}
+		if lent, pinned := s.Lent[0].Until.Sub(now), s.Pin.Until.Sub(now); lent > time.Hour || lent < 50*time.Minute || pinned > 30*time.Minute || pinned < 20*time.Minute {
+			t.Errorf("lent for %v, pinned for %v", lent, pinned)
+		}
+		if s = m.Services[0].sooner(m.ahead(time.Now())); s.Lent[0].Until.Sub(time.Now()) != 50*time.Minute {
+			t.Errorf("with a clock that is right it is lent until %v", s.Lent[0].Until)
+		}
+	})
 }
 
 // A journal that was written while the clock was a year ahead holds nothing for
