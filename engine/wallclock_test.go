@@ -5,6 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 	"unsafe"
+
+	"keywheel/engine/quota"
 )
 
 // set is a time whose wall clock stands off by d: as after a sleep, in which the
@@ -61,8 +63,12 @@ func TestASleepCountsAndAClockSetBackDoesNot(t *testing.T) {
 			if h := e.creds[0].all.hold; h != nil && (h.since.Round(0).After(now.Round(0)) || h.until.Round(0).Sub(now.Round(0)) > 10*time.Minute+minHint) {
 				t.Errorf("held from %v until %v, at %v", h.since, h.until, now)
 			}
-			if serves := e.services[0].tiers[0].members[0].readyAt <= now.UnixNano(); serves != c.serves {
+			at := e.services[0].tiers[0].members[0].readyAt
+			if serves := at <= now.UnixNano(); serves != c.serves {
 				t.Errorf("it serves: %v, want %v", serves, c.serves)
+			}
+			if in := time.Duration(at - now.UnixNano()); in > 15*time.Minute {
+				t.Errorf("it serves in %v", in)
 			}
 		})
 	}
@@ -193,31 +199,78 @@ func TestAQuotaByTheProvidersClock(t *testing.T) {
 func TestLendsFromTheFuture(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(30 * 24 * time.Hour)
-		l := newLife(t, poolOf(2, func(c *Config) {
+		cfg := poolOf(2, func(c *Config) {
 			c.Services = append(c.Services, Service{Name: "other", Keys: []string{"k2"}})
 			c.Services[0].Keys = c.Services[0].Keys[:1]
-		}))
+		})
+		e := start(t, cfg, Memory{})
 		for _, a := range []Action{{Verb: VerbLend, Key: "k2", Service: "svc", ForS: 3600}, {Verb: VerbPin, Key: "k1", Service: "svc", ForS: 1800}} {
-			if _, err := l.Do(a); err != nil {
+			if _, err := e.Do(a); err != nil {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(10 * time.Minute)
-		m := l.Memory()
-		now := time.Now().Add(-29 * 24 * time.Hour)
-		ahead := m.ahead(now)
-		s := m.Services[0].sooner(ahead)
-		if len(s.Lent) != 1 || s.Pin == nil {
-			t.Fatalf("%+v", s)
-		}
-		if lent, pinned := s.Lent[0].Until.Sub(now), s.Pin.Until.Sub(now); lent > time.Hour || lent < 50*time.Minute || pinned > 30*time.Minute || pinned < 20*time.Minute {
-			t.Errorf("lent for %v, pinned for %v", lent, pinned)
-		}
-		if s = m.Services[0].sooner(m.ahead(time.Now())); s.Lent[0].Until.Sub(time.Now()) != 50*time.Minute {
-			t.Errorf("with a clock that is right it is lent until %v", s.Lent[0].Until)
+		for _, ahead := range []time.Duration{0, 24 * time.Hour} { // so far was the clock when it was written
+			m := e.Memory()
+			for i := range m.Events {
+				m.Events[i].At = m.Events[i].At.Add(ahead)
+			}
+			m.Services[0] = *m.Services[0].sooner(-ahead)
+			s := start(t, cfg, m).services[0]
+			if len(s.lends) != 1 || s.pin == nil {
+				t.Fatalf("%v ahead: lent %v, pinned %v", ahead, s.lends, s.pin)
+			}
+			if lent, pinned := time.Until(s.lends[0].until), time.Until(s.pin.until); lent != time.Hour || pinned != 30*time.Minute {
+				t.Errorf("%v ahead: lent for %v, pinned for %v", ahead, lent, pinned)
+			}
 		}
 	})
+}
+
+// What the journal told lasts no longer either when the clock is set back.
+func TestAClockSetBackAfterARestart(t *testing.T) {
+	t.Parallel()
+	cfg := poolOf(3, func(c *Config) {
+		c.Services = append(c.Services, Service{Name: "other", Keys: []string{"k3"}})
+		c.Services[0].Keys = c.Services[0].Keys[:2]
+	})
+	l := newLife(t, cfg)
+	for _, a := range []Action{{Verb: VerbLend, Key: "k3", Service: "svc", ForS: 3600}, {Verb: VerbPin, Key: "k1", Service: "svc", ForS: 3600}, {Verb: VerbDisable, Key: "k2", ForS: 3600}} {
+		if _, err := l.Do(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.restart()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now().Add(time.Second)
+	l.sweep(now)
+	now = set(now.Add(time.Second), -24*time.Hour)
+	l.sweep(now)
+	s := l.services[0]
+	for what, until := range map[string]time.Time{"lent": s.lends[0].until, "pinned": s.pin.until, "disabled": l.keys[1].disabled.until} {
+		if left := until.Round(0).Sub(now.Round(0)); left > time.Hour || left < 59*time.Minute {
+			t.Errorf("%s for %v", what, left)
+		}
+	}
+}
+
+// A sleep is counted once.
+func TestLimitsAfterASleep(t *testing.T) {
+	t.Parallel()
+	e := start(t, poolOf(1, func(c *Config) {
+		c.Keys[0].Limits = []quota.Limit{{Unit: quota.Requests, Amount: 60, Window: time.Hour}}
+	}), Memory{})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sweep(time.Now())
+	b := e.creds[0].books[0]
+	b.Take(60, time.Now())
+	for range 5 {
+		now := set(time.Now().Add(time.Second), 30*time.Minute)
+		if e.sweep(now); b.Remaining(now) < 29 || b.Remaining(now) > 31 {
+			t.Fatalf("after half of the limit's hour %v of 60 remain", b.Remaining(now))
+		}
+	}
 }
 
 // A journal that was written while the clock was a year ahead holds nothing for
