@@ -51,7 +51,8 @@ type Engine struct {
 	memory  *Memory
 	used    func(Used)
 	rng     *rand.Rand
-	// lookedAt is when the machine's clock was last looked at.
+	// lookedAt is when the machine's clock was last seen to have been set, or was
+	// looked at first: what it says since is held against that.
 	lookedAt time.Time
 	// sweepAt is when holds that ended by time are next looked for, endAt when
 	// something ends that a person or the config has given an end.
@@ -400,18 +401,17 @@ func (e *Engine) ended(k *key, s *slot, part string, now time.Time) bool {
 
 // sweep clears what ended by time: holds, disablings, pins, lends. It looks at
 // most four times a second, and at the moments that a person or the config has
-// set; whoever must know of a hold now asks the hold itself.
+// set, or where the clock was set; whoever must know of a hold now asks the hold itself.
 func (e *Engine) sweep(now time.Time) {
-	if now.Before(e.sweepAt) {
+	changed := e.look(now)
+	if !changed && now.Before(e.sweepAt) {
 		return
 	}
 	e.sweepAt = now.Add(250 * time.Millisecond)
-	e.look(now)
 	if !now.Before(e.recountAt) {
 		e.recountAt = now.Add(recountTime)
 		e.recount(now)
 	}
-	changed := false
 	for _, k := range e.keys {
 		if k.disabled.over(now) {
 			k.disabled = nil

@@ -133,17 +133,27 @@ type series struct {
 
 func (s *series) add(n int32, now time.Time) {
 	s.turn(now)
-	s.counts[s.last%buckets] += n
+	*s.at(s.last) += n
 }
+
+// at is where a bucket is counted; a clock that nobody has set may be before 0.
+func (s *series) at(b int64) *int32 { return &s.counts[(b%buckets+buckets)%buckets] }
 
 // turn empties the buckets that have come since the last time.
 func (s *series) turn(now time.Time) {
 	b := now.Unix() / int64(bucketLength/time.Second)
+	if b < s.last-1 { // the clock was set back: what was newest is newest
+		was := *s
+		for i := range int64(buckets) {
+			*s.at(b - i) = *was.at(was.last - i)
+		}
+		s.last = b
+	}
 	if b <= s.last {
 		return
 	}
 	for i := max(s.last+1, b-buckets+1); i <= b; i++ {
-		s.counts[i%buckets] = 0
+		*s.at(i) = 0
 	}
 	s.last = b
 }
@@ -153,7 +163,7 @@ func (s *series) list(n int, now time.Time) []int {
 	s.turn(now)
 	out := make([]int, n)
 	for i := range n {
-		out[n-1-i] = int(s.counts[(s.last-int64(i))%buckets])
+		out[n-1-i] = int(*s.at(s.last - int64(i)))
 	}
 	return out
 }

@@ -370,7 +370,7 @@ func (e *Engine) quotaExhausted(l *Lease, v Verdict, now time.Time) {
 		return
 	}
 	hd := &hold{state: Exhausted, why: causeOf(v)}
-	switch until := v.Until; {
+	switch until := v.until(now); {
 	case !until.IsZero() && until.After(now):
 		hd.until = earlier(until, now.Add(maxQuotaHint))
 	case v.RetryAfter > 0:
@@ -505,6 +505,7 @@ func (e *Engine) reject(l *Lease, v Verdict, h *holder, part string, hd *hold, n
 // keeps its beginning and is not told again.
 func (e *Engine) place(k *key, h *holder, part string, hd *hold, now time.Time) {
 	s := h.at(part)
+	hd.until = anchored(hd.until, now)
 	old := s.hold
 	if old != nil && old.state == hd.state && old.verdict == hd.verdict && !old.over(now) {
 		hd.since = old.since

@@ -74,7 +74,7 @@ func (s *service) restoreLend(keys map[string]*key, name string, were []Lent, no
 	s.lends = slices.DeleteFunc(s.lends, func(l lend) bool { return name == "" || l.key.Name == name })
 	for _, l := range were {
 		if k := keys[l.Key]; k != nil && (name == "" || l.Key == name) && now.Before(l.Until) && !slices.Contains(s.Keys, l.Key) && !slices.Contains(s.Fallback, l.Key) {
-			s.lends = append(s.lends, lend{k, l.Until, l.By})
+			s.lends = append(s.lends, lend{k, anchored(l.Until, now), l.By})
 		}
 	}
 }

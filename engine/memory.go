@@ -312,6 +312,7 @@ func (m *HoldMemory) hold(now time.Time) *hold {
 			}
 		}
 	}
+	h.since, h.until, h.trialAt = anchored(h.since, now), anchored(h.until, now), anchored(h.trialAt, now)
 	if h.over(now) {
 		return nil
 	}
@@ -376,6 +377,7 @@ func (e *Engine) restore(m *Memory, now time.Time) {
 	e.actions = m.LastAction
 	e.undo = slices.Clone(m.Undo[max(len(m.Undo)-undoDepth, 0):])
 	e.log.restore(m.LastSeq, m.Events)
+	ahead := m.ahead(now)
 	creds := map[string]*credential{}
 	for _, c := range e.creds {
 		creds[c.fingerprint] = c
@@ -398,7 +400,7 @@ func (e *Engine) restore(m *Memory, now time.Time) {
 	}
 	for i := range m.Services {
 		if s := e.svcBy[m.Services[i].Name]; s != nil {
-			e.restoreService(s, &m.Services[i], now)
+			e.restoreService(s, m.Services[i].sooner(ahead), now)
 		}
 	}
 	for _, c := range e.creds {
@@ -483,6 +485,31 @@ func (k *key) restore(m *KeyMemory, now time.Time) {
 	k.disabled, k.draining = m.Disabled.hold(now), m.Draining
 }
 
+// ahead is how far the clock has been set back at least since the newest event.
+func (m *Memory) ahead(now time.Time) time.Duration {
+	for _, ev := range m.Events {
+		if ev.Seq == m.LastSeq {
+			return max(ev.At.Sub(now), 0)
+		}
+	}
+	return 0
+}
+
+// sooner is the memory of a service with all that ends by itself ending so much
+// sooner.
+func (m *ServiceMemory) sooner(by time.Duration) *ServiceMemory {
+	c := *m
+	c.Lent = slices.Clone(m.Lent)
+	for i := range c.Lent {
+		c.Lent[i].Until = c.Lent[i].Until.Add(-by)
+	}
+	if c.Pin != nil && c.Pin.Until != nil {
+		p, until := *c.Pin, c.Pin.Until.Add(-by)
+		p.Until, c.Pin = &until, &p
+	}
+	return &c
+}
+
 func (e *Engine) restoreService(s *service, m *ServiceMemory, now time.Time) {
 	s.restoreLend(e.keyBy, "", m.Lent, now)
 	s.restoreMove(e.keyBy, m.Moved)
@@ -507,7 +534,7 @@ func (s *service) restorePin(keys map[string]*key, m *PinMemory, now time.Time) 
 		return
 	}
 	if k := keys[m.Key]; k != nil && s.serves(k) {
-		s.pin = &pin{key: k, until: timeOf(m.Until), by: m.By}
+		s.pin = &pin{key: k, until: anchored(timeOf(m.Until), now), by: m.By}
 	}
 }
 

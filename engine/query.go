@@ -106,7 +106,7 @@ func (q *query) bars(h *hold, part bool) (why string, until time.Time) {
 	case at == never:
 		return h.why, time.Time{}
 	default:
-		return h.why, time.Unix(0, at)
+		return h.why, q.when(at)
 	}
 }
 
@@ -114,6 +114,10 @@ func (q *query) bars(h *hold, part bool) (why string, until time.Time) {
 func (k *key) isFor(scope string) bool {
 	return scope == "" || len(k.Scopes) == 0 || slices.Contains(k.Scopes, scope)
 }
+
+// when is a moment that is told in Unix nanoseconds, by both of now's clocks: a
+// request's patience knows how long it has been, whatever the wall says.
+func (q *query) when(nano int64) time.Time { return q.now.Add(time.Duration(nano - q.nano)) }
 
 // aMoment is when to look again for what ends with some running request.
 const aMoment = time.Second
@@ -236,7 +240,7 @@ func (m *member) back(q *query) time.Time {
 		switch at := h.readyAt(); {
 		case at <= q.nano:
 		case at != never:
-			until = latest(until, time.Unix(0, at))
+			until = latest(until, q.when(at))
 		case h.trying:
 			until = latest(until, q.moment()) // its trial may succeed
 		default:

@@ -68,8 +68,10 @@ type Verdict struct {
 	Model string
 	// RetryAfter is the provider's hint, as it came; 0 is none.
 	RetryAfter time.Duration
-	// Until is when a quota resets, where the answer tells; zero is unknown.
-	Until time.Time
+	// Until is when a quota resets, where the answer tells; zero is unknown. Made
+	// is when the answer was made by the clock that this is told by; zero is the
+	// machine's own.
+	Until, Made time.Time
 	// Limit names the limit that was hit, in the corpus's words; "" unknown.
 	Limit string
 	// Elsewhere is set where the answer says that what the request names is not
@@ -87,6 +89,18 @@ type Verdict struct {
 	// is not told.
 	Account   string
 	ToldScope Scope
+}
+
+// sameClock is how far two clocks may be apart that are taken for right.
+const sameClock = time.Minute
+
+// until is Until by the machine's own clock: one that is wrong is so for as long
+// as it takes somebody to notice, and the provider counts by its own.
+func (v *Verdict) until(now time.Time) time.Time {
+	if off := now.Sub(v.Made); v.Until.IsZero() || v.Made.IsZero() || off.Abs() < sameClock {
+		return v.Until
+	}
+	return now.Add(v.Until.Sub(v.Made))
 }
 
 // Evidence is what was seen, harmless to print: no secret, no control

@@ -406,11 +406,17 @@ func (x *aviary) terminal(args ...string) *shown {
 	c := exec.Command("keywheel", args...)
 	c.Env, c.Dir = x.env, filepath.Join(x.dir, "cwd")
 	x.ran.Store(args[0], true)
+	return inTerminal(x.t, c)
+}
+
+// inTerminal starts a program in a terminal.
+func inTerminal(t *testing.T, c *exec.Cmd) *shown {
+	t.Helper()
 	f, err := pty.StartWithSize(c, &pty.Winsize{Cols: 160, Rows: 40})
 	if err != nil {
-		x.t.Fatal(err)
+		t.Fatal(err)
 	}
-	x.t.Cleanup(func() { _ = c.Process.Kill() })
+	t.Cleanup(func() { _ = c.Process.Kill() })
 	s := &shown{running: &running{cmd: c, pty: f, term: vt.NewEmulator(160, 40), changed: make(chan struct{})}}
 	s.busy.Go(func() { s.watch(io.TeeReader(f, &s.raw)) })
 	s.busy.Go(func() { _, _ = io.Copy(f, s.term) })

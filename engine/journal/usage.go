@@ -89,7 +89,8 @@ type UsageQuery struct {
 	// By is what to tell apart ([ByKey], ...); empty adds up everything.
 	By []string
 	// Since and Until are the time asked about, to the minute; beyond the last
-	// 7 days to the hour. Zero is the beginning, and now.
+	// 7 days to the hour. Zero is the beginning, and the end: a clock may have
+	// been ahead for a while.
 	Since, Until time.Time
 	// Bucket, where it is not 0, tells lengths of time apart: whole minutes
 	// (then of the last 7 days only) or whole hours (then Since is taken to the
@@ -178,7 +179,7 @@ type usagePlan struct {
 func planUsage(q UsageQuery, now time.Time) usagePlan {
 	since, until := down(micros(q.Since), minute), up(micros(q.Until), minute)
 	if q.Until.IsZero() {
-		until = up(micros(now), minute) + hour // clocks may differ a little
+		until = down(math.MaxInt64, hour)
 	}
 	hasMinutes := minutesFrom(now)
 	if q.Bucket%time.Hour != 0 {

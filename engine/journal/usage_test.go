@@ -9,6 +9,22 @@ import (
 	"time"
 )
 
+// What was counted while the clock was ahead was used all the same.
+func TestUsageOfAClockThatWasAhead(t *testing.T) {
+	t.Parallel()
+	j := open(t, path(t), Options{})
+	for _, ahead := range []time.Duration{0, 30 * time.Hour, 400 * 24 * time.Hour} {
+		j.Count(time.Now().Add(ahead), Who{Key: "a"}, Usage{Requests: 1})
+	}
+	settle(t, j)
+	for _, since := range []time.Duration{time.Minute, 24 * time.Hour, 30 * 24 * time.Hour} {
+		rows, err := j.Usage(t.Context(), UsageQuery{Since: time.Now().Add(-since)})
+		if err != nil || len(rows) != 1 || rows[0].Requests != 3 {
+			t.Errorf("in the last %v: %+v, %v", since, rows, err)
+		}
+	}
+}
+
 func TestUsageAddsUpByWhatIsAsked(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -197,6 +197,9 @@ func (s *signs) verdict(f finding, by string) (engine.Verdict, judgement) {
 	if v.RetryAfter == 0 && f.wait > 0 {
 		v.RetryAfter, waitBy = f.wait, "the provider's documentation"
 	}
+	if !v.Until.IsZero() {
+		v.Made = s.at
+	}
 	v.Kind, v.Limit, v.Elsewhere = f.kind, f.limit, f.elsewhere
 	v.Scope, v.Model = s.scope(f)
 	v.Rule = by + ": " + f.why

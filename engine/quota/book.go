@@ -34,7 +34,7 @@ func NewBook(l Limit, now time.Time) *Book {
 func (l Limit) counter(now time.Time) counter {
 	switch {
 	case l.Calendar != "":
-		return &window{amount: l.Amount, end: l.midnight(now), next: func(now, _ time.Time) time.Time { return l.midnight(now) }}
+		return &window{amount: l.Amount, end: l.midnight(now), seen: now.Round(0), next: func(now, _ time.Time) time.Time { return l.midnight(now) }}
 	case l.Window > 0 && l.Window <= time.Second && l.Burst == 0 && l.Source != Header:
 		// So short a window is mostly a fixed one, and nothing is lost by
 		// counting strictly.
@@ -224,6 +224,27 @@ func (b *Book) Reset(now time.Time) {
 	}
 	b.set(b.whole(), now)
 	b.burn = NewMeter(b.burnSpan())
+}
+
+// Slept says that so much time has passed which no clock but the wall's has
+// counted: the machine slept. What comes back by the calendar goes by the wall's
+// clock anyway.
+func (b *Book) Slept(d time.Duration) {
+	switch c := b.counter.(type) {
+	case *bucket:
+		c.at = c.at.Add(-d)
+		if !c.full.IsZero() {
+			c.full = c.full.Add(-d)
+		}
+	case *trailing:
+		for i := range c.slots {
+			c.slots[i].began, c.slots[i].last = c.slots[i].began.Add(-d), c.slots[i].last.Add(-d)
+		}
+	case *window:
+		if b.Calendar == "" {
+			c.end = c.end.Add(-d)
+		}
+	}
 }
 
 // SameWindow reports whether the limit counts the same thing over the same time

@@ -36,6 +36,52 @@ func TestRollingWindowRefills(t *testing.T) {
 	}
 }
 
+// A day that a clock was set into and out of again is no day of its own.
+func TestACalendarWindowWhenTheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	b := NewBook(Limit{Unit: Requests, Amount: 10, Calendar: "day"}, t0)
+	b.Take(6, t0)
+	tomorrow := t0.Add(24 * time.Hour)
+	if b.Take(3, tomorrow); b.Remaining(tomorrow) != 7 {
+		t.Errorf("tomorrow %v of 10 remain", b.Remaining(tomorrow))
+	}
+	if end := b.ResetsAt(at(1)); b.Remaining(at(1)) != 1 || !end.Equal(time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("back today %v of 10 remain, until %v", b.Remaining(at(1)), end)
+	}
+	if yesterday := t0.Add(-24 * time.Hour); b.Remaining(yesterday) != 1 || b.ResetsAt(yesterday).After(t0) {
+		t.Errorf("yesterday %v of 10 remain, until %v", b.Remaining(yesterday), b.ResetsAt(yesterday))
+	}
+	if b.Remaining(at(2)) != 10 {
+		t.Errorf("the day after that %v of 10 remain", b.Remaining(at(2)))
+	}
+}
+
+// What came back while the machine slept is there when it wakes up.
+func TestASleepBringsBackWhatTimeBringsBack(t *testing.T) {
+	t.Parallel()
+	hour := Limit{Unit: Requests, Amount: 60, Window: time.Hour}
+	strict := NewBook(hour, t0)
+	strict.Take(1, t0)
+	strict.Refused(1, 0, t0)
+	fixed, _ := OpenTold(Told{Unit: Requests, Amount: 60, Remaining: 0, Window: time.Hour, Reset: time.Hour, Fixed: true}, "", t0)
+	fixed.Left(0, t0)
+	empty := NewBook(hour, t0)
+	empty.Take(60, t0)
+	for name, b := range map[string]*Book{"a bucket": empty, "a strict window": strict, "a window with an end": fixed} {
+		b.Slept(30 * time.Minute)
+		if b.Fits(31, at(1)) {
+			t.Errorf("%s: all is there after half the time", name)
+		}
+		if b.Slept(31 * time.Minute); !b.Fits(60, at(1)) {
+			t.Errorf("%s: only %v is there after the whole time", name, b.Remaining(at(1)))
+		}
+	}
+	fresh := NewBook(hour, t0)
+	if fresh.Slept(time.Hour); !fresh.Fits(1000, t0) {
+		t.Error("a bucket that was full is not")
+	}
+}
+
 func TestCalendarWindowStartsAgainByItsOwnClock(t *testing.T) {
 	t.Parallel()
 	pacific, err := time.LoadLocation("America/Los_Angeles")

@@ -213,11 +213,28 @@ type window struct {
 	end          time.Time
 	// next is the end of the window that now is in.
 	next func(now, end time.Time) time.Time
+	// Where that follows from the date alone, seen is the earliest moment on the
+	// wall that is known to be in this window; before is what was used in the one
+	// before it.
+	seen   time.Time
+	before float64
 }
 
 func (w *window) turn(now time.Time) {
 	if !now.Before(w.end) {
-		w.used, w.end = 0, w.next(now, w.end)
+		w.before, w.used, w.end = w.used, 0, w.next(now, w.end)
+		if !w.seen.IsZero() {
+			w.seen = now.Round(0)
+		}
+		return
+	}
+	if !now.Before(w.seen) {
+		return
+	}
+	// The clock was set back, and the window before may not be over yet.
+	w.seen = now.Round(0)
+	if end := w.next(now, w.end); end.Before(w.end) {
+		w.before, w.used, w.end = 0, w.used+w.before, end
 	}
 }
 

@@ -152,7 +152,7 @@ func Reopen(m Memory, now time.Time) (b *Book, ok bool) {
 	case m.Counts == countsBucket && positive(m.Rate):
 		b.counter = &bucket{depth: m.Whole, rate: m.Rate, missing: m.Still(now), at: now}
 	case m.Counts == countsWindow && m.End != nil && b.longest > 0:
-		b.counter = b.fixed(m.Whole, m.Taken, m.End.Add(-max(m.At.Sub(now), 0))) // the clock may have been set back since
+		b.counter = b.fixed(m.Whole, m.Taken, now.Add(m.End.Sub(later(m.At, now)))) // the clock may have been set back since
 	case m.Counts == countsTrailing:
 		b.counter = trailingOf(m, m.Whole, m.Window, 0, now)
 	default:
@@ -214,10 +214,7 @@ func trailingOf(m Memory, amount float64, length, late time.Duration, now time.T
 	t := &trailing{amount: amount, length: length, late: late}
 	for _, k := range m.Takes {
 		if k.N > 0 && now.Sub(k.At) < length && t.n < slots {
-			at := k.At
-			if at.After(now) { // the clock was set
-				at = now
-			}
+			at := now.Add(min(k.At.Sub(now), 0)) // the clock may have been set back since
 			t.slots[t.n] = taken{at, at, k.N}
 			t.sum += k.N
 			t.n++
