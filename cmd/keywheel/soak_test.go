@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -50,7 +51,7 @@ func TestSoak(t *testing.T) {
 // soak is the program, its provider and what both saw.
 type soak struct {
 	up      *sim.Upstream
-	front   *httptest.Server // before it
+	fronts  [2]*httptest.Server // before it: HTTP/1.1, and HTTP/2 over TLS
 	dir     string
 	base    string
 	control *control.Client
@@ -88,19 +89,30 @@ func newSoak(t *testing.T) *soak {
 	if s.up, err = sim.NewUpstream("openai", sim.Options{Seed: 1, Models: []string{"gpt-4o"}}, keys...); err != nil {
 		t.Fatal(err)
 	}
-	s.front = httptest.NewServer(s)
-	t.Cleanup(s.front.Close)
-	s.control, _ = serveIn(t, dir, s.toml(s.front.URL, "round-robin"))
+	s.fronts = [2]*httptest.Server{httptest.NewServer(s), httptest.NewUnstartedServer(s)}
+	s.fronts[1].EnableHTTP2 = true
+	s.fronts[1].StartTLS()
+	for _, f := range s.fronts {
+		t.Cleanup(f.Close)
+	}
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.fronts[1].Certificate().Raw})
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.control, _ = serveIn(t, dir, s.toml("round-robin"))
 	s.base = "http://" + s.snapshot(t).Proxy.Listen + "/ui/v1"
 	return s
 }
 
-// toml is the config with a strategy.
-func (s *soak) toml(upstream, strategy string) string {
+// toml is the config with a strategy. Each half of the keys has a front.
+func (s *soak) toml(strategy string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen = \"127.0.0.1:0\"\njournal = \"kw.db\"\npatience = \"1s\"\n[providers.up]\nkind = \"openai\"\nbase_url = \"%s/v1\"\n", upstream)
+	b.WriteString("listen = \"127.0.0.1:0\"\njournal = \"kw.db\"\npatience = \"1s\"\n")
+	for i, f := range s.fronts {
+		fmt.Fprintf(&b, "[providers.up%d]\nkind = \"openai\"\nbase_url = \"%s/v1\"\nca_file = %q\n", i, f.URL, filepath.Join(s.dir, "ca.pem"))
+	}
 	for i, name := range s.keys {
-		fmt.Fprintf(&b, "[keys.%s]\nprovider = \"up\"\nsecret = \"file:%s\"\naccount = \"a%d\"\n", name, name, i/2)
+		fmt.Fprintf(&b, "[keys.%s]\nprovider = \"up%d\"\nsecret = \"file:%s\"\naccount = \"a%d\"\n", name, i*len(s.fronts)/len(s.keys), name, i/2)
 	}
 	fmt.Fprintf(&b, "[services.ui]\nkeys = [\"%s\"]\nstrategy = %q\n", strings.Join(s.keys, `", "`), strategy)
 	return b.String()
@@ -134,6 +146,8 @@ func (s *soak) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			_, _ = io.WriteString(c, "\x00\xff garbage\r\n\r\n")
 			_ = c.Close()
+		} else {
+			panic(http.ErrAbortHandler) // over HTTP/2 nobody gets at the connection
 		}
 	case 3: // a proxy's page
 		w.Header().Set("Content-Type", "text/html")
@@ -306,7 +320,7 @@ func (s *soak) storm(t *testing.T, long time.Duration) {
 		}
 	})
 	every(700*time.Millisecond, func() {
-		text := s.toml(s.front.URL, []string{"round-robin", "failover", "headroom", "affinity"}[rand.IntN(4)])
+		text := s.toml([]string{"round-robin", "failover", "headroom", "affinity"}[rand.IntN(4)])
 		if rand.IntN(4) == 0 {
 			text = "this is [no TOML"
 		}
@@ -324,7 +338,7 @@ func (s *soak) storm(t *testing.T, long time.Duration) {
 	s.up.SetOutage(0)
 	s.up.SetSlow(1)
 	s.up.CutStreams(0)
-	if err := os.WriteFile(filepath.Join(s.dir, "keywheel.toml"), []byte(s.toml(s.front.URL, "round-robin")), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, "keywheel.toml"), []byte(s.toml("round-robin")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = s.control.Do(t.Context(), engine.Action{Verb: engine.VerbUnpin, Service: "ui"})
@@ -417,7 +431,9 @@ func (s *soak) used(t *testing.T) (sum int64) {
 // where each of the files is that were made.
 func (s *soak) rest(t *testing.T, before engine.SystemStatus) {
 	s.client.CloseIdleConnections()
-	s.front.Config.SetKeepAlivesEnabled(false)
+	for _, f := range s.fronts {
+		f.Config.SetKeepAlivesEnabled(false)
+	}
 	const more, ofFile = 4, 600 // goroutines and files; bytes
 	var now engine.SystemStatus
 	for range 240 {
