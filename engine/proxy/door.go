@@ -276,7 +276,7 @@ func (p *Proxy) pass(v *visit) {
 	if r.Method == http.MethodGet && strings.HasSuffix(v.path, "/models") {
 		er.Patience = listPatience
 	}
-	er.InputTokens, er.MaxOutput = v.body.size/4, v.top.maxOutput
+	er.InputTokens, er.MaxOutput = v.top.inputTokens(v.body.size), v.top.maxOutput
 	names(er, s.provider, v.query, v.top, v.body)
 	*o = outgoing{unkept: v.top.unkept, method: r.Method, path: v.path, query: provider.StripQuery(v.query), header: make(http.Header, len(r.Header)+1), extra: s.Headers, body: v.body,
 		arrived: p.started.Add(v.at), added: s.added}

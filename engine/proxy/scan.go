@@ -38,6 +38,9 @@ type scan struct {
 	value   []byte // until the next call
 	// names is whether some field so far, however deep, may name a bound resource.
 	names bool
+	// media is how many strings were images, sound or the like, and mediaSize how
+	// long they are together.
+	media, mediaSize int64
 	// whole is whether the object ended, and nothing follows it.
 	whole bool
 }
@@ -177,12 +180,14 @@ func (s *scan) peek() byte {
 // skipString steps over the string that begins here; false if it does not end.
 func (s *scan) skipString() bool {
 	s.from = s.i
+	begun, encoded := s.offset(), false
 	view, i := s.view, s.i+1
 	start, escaped := i, false
 	for {
 		n := bytes.IndexByte(view[i:], '"')
 		if n < 0 {
 			escaped = escapes(view[start:], escaped)
+			encoded = encoded || begun >= s.base && isEncoded(view[begun-s.base+1:])
 			s.i = len(view)
 			if !s.more() {
 				return false
@@ -193,9 +198,30 @@ func (s *scan) skipString() bool {
 		i += n + 1
 		if !escapes(view[start:i-1], escaped) {
 			s.i = i
+			if size := s.offset() - begun; size > leastMedia && (encoded || begun >= s.base && isEncoded(view[begun-s.base+1:])) {
+				s.media, s.mediaSize = s.media+1, s.mediaSize+size
+			}
 			return true
 		}
 	}
+}
+
+// leastMedia is how long a string is at least that may be an image or the like.
+const leastMedia = 4 << 10
+
+// isEncoded reports whether a text, of which enough is there, begins as base64
+// does, or a data URL of it.
+func isEncoded(text []byte) bool {
+	const enough = 64
+	if len(text) < enough {
+		return false
+	}
+	for _, c := range text[:enough] {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && bytes.IndexByte([]byte("+/=-_:;,."), c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // escapes reports whether b escapes what follows it: whether it ends in an odd

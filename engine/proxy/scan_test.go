@@ -19,7 +19,7 @@ func readAll(s *scan) string {
 	for s.next() {
 		fmt.Fprintf(&out, "%q %d %d %q\n", s.name(), s.at, s.end, s.value)
 	}
-	fmt.Fprintln(&out, s.end, s.names, s.whole)
+	fmt.Fprintln(&out, s.end, s.names, s.whole, s.media, s.mediaSize)
 	return out.String()
 }
 
@@ -44,6 +44,7 @@ var scanned = []string{
 	`{"a":"\\\\\\\"","b":"\\\\","c":"` + strings.Repeat(`\\\"`, 2000) + `","model":"m"}`,
 	`{"` + strings.Repeat("n", 300) + `":"` + strings.Repeat("v", maxToken-2) + `","b":"` + strings.Repeat("v", maxToken-1) + `"}`,
 	`{"messages":[{"image":"` + strings.Repeat("A", 3000) + `","file_id":"f"}],"temper\u0061ture":-1.5e-3,"x":null}` + "\r\n\t",
+	`{"messages":[{"url":"data:image/png;base64,` + strings.Repeat("iVBORw0K", 1000) + `"},{"text":"` + strings.Repeat("a long text, ", 1000) + `"}]}`,
 	`{"a":{"b":[{},[],"]"]}}`, `{}`, ` {} x`, `{"a":1}{"b":2}`, `{"a":1,}`, `{"a":}`, `{,}`, `{"a" 1}`, `{"a":1 "b":2}`, `{"a":`, `{"a":"cut\`, `[1]`, ``, `null`, `{"a":[}`, "{\"a\":1}\x00",
 }
 
@@ -60,8 +61,31 @@ func TestScanWithAnyChunks(t *testing.T) {
 			}
 		}
 	}
-	if got := readAll(&scan{view: []byte(`{"a":1`), rest: iotest.ErrReader(io.ErrUnexpectedEOF)}); !strings.HasSuffix(got, "false\n") {
+	if got := readAll(&scan{view: []byte(`{"a":1`), rest: iotest.ErrReader(io.ErrUnexpectedEOF)}); !strings.HasSuffix(got, "false 0 0\n") {
 		t.Errorf("what cannot be read is whole: %s", got)
+	}
+}
+
+// TestImagesCountAsImages: what a body lets expect is not how long an image is.
+func TestImagesCountAsImages(t *testing.T) {
+	t.Parallel()
+	image := strings.Repeat("iVBORw0K/+", 10_000)
+	for _, c := range []struct {
+		content string
+		want    int64 // and at most 100 more
+	}{
+		{"hello", 0},
+		{"data:image/png;base64," + image, mediaTokens},
+		{image + `"},{"data":"` + image, 2 * mediaTokens},
+		{strings.Repeat("some words. ", 1000), 3000},
+		{strings.Repeat("没有空格的文字", 1000), 5250},
+		{image[:leastMedia-2], leastMedia / 4},
+	} {
+		text := `{"model":"m","messages":[{"data":"` + c.content + `"}]}`
+		top := readTop(&scan{view: []byte(text)})
+		if got := top.inputTokens(int64(len(text))); got < c.want || got > c.want+100 {
+			t.Errorf("%.40s: %d tokens, want %d", c.content, got, c.want)
+		}
 	}
 }
 

@@ -21,11 +21,23 @@ type top struct {
 	unkept bool
 	// names is whether some field, however deep, may name a bound resource.
 	names bool
+	// media is how many images and the like are in it, and mediaSize how long they
+	// are together.
+	media, mediaSize int64
 	// whole is whether the body is kept whole and is an object: then the model's
 	// value stands from modelAt to modelEnd, and the last field ends at end, if
 	// there are fields.
 	whole, fields          bool
 	modelAt, modelEnd, end int64
+}
+
+// mediaTokens is what an image is expected to count for, however long it is as
+// text: providers scale it down and ask for some hundred to 1,600 tokens.
+const mediaTokens = 1000
+
+// inputTokens is how many tokens a body of a size lets expect.
+func (t *top) inputTokens(size int64) int64 {
+	return (size-t.mediaSize)/4 + t.media*mediaTokens
 }
 
 // maxModel bounds a model's name.
@@ -64,7 +76,7 @@ func readTop(s *scan) (t top) {
 		}
 		t.fields = true
 	}
-	t.end, t.names = s.end, s.names
+	t.end, t.names, t.media, t.mediaSize = s.end, s.names, s.media, s.mediaSize
 	return t
 }
 
