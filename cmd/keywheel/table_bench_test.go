@@ -36,32 +36,37 @@ import (
 //	go test -run xxx -bench Table -benchtime 1x -timeout 30m ./cmd/keywheel
 func BenchmarkTable(b *testing.B) {
 	for _, c := range []struct {
-		name     string
-		upstream func(b *testing.B) upstream
-		body     int
+		name  string
+		start func(b *testing.B, h http.Handler) upstream
+		body  int
 	}{
-		{"1KB", plainUpstream, 1 << 10},
-		{"64KB", plainUpstream, 64 << 10},
-		{"1KB over TLS", tlsUpstream, 1 << 10},
-		{"64KB over TLS", tlsUpstream, 64 << 10},
-		{"1KB over HTTP2", http2Upstream, 1 << 10},
-		{"64KB over HTTP2", http2Upstream, 64 << 10},
+		{"1KB", startPlain, 1 << 10},
+		{"64KB", startPlain, 64 << 10},
+		{"1KB over TLS", startTLS, 1 << 10},
+		{"64KB over TLS", startTLS, 64 << 10},
+		{"1KB over HTTP2", startHTTP2, 1 << 10},
+		{"64KB over HTTP2", startHTTP2, 64 << 10},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			up := c.upstream(b)
+			up := c.start(b, completion)
 			for b.Loop() {
 				compareCPU(b, startBare(b, up), startKeywheel(b, up, 1, 10), c.body)
 			}
 		})
 	}
 	b.Run("64 keys of 8 services over 1 of 1", func(b *testing.B) {
-		up := plainUpstream(b)
+		up := startPlain(b, completion)
 		for b.Loop() {
 			compareCPU(b, startKeywheel(b, up, 1, 1), startKeywheel(b, up, 8, 64), 1<<10)
 		}
 	})
-	b.Run("added at 1000 a second", benchmarkAdded)
-	b.Run("5000 streams", benchmarkStreams)
+	for _, c := range []struct {
+		name  string
+		start func(b *testing.B, h http.Handler) upstream
+	}{{"", startPlain}, {" over TLS", startTLS}, {" over HTTP2", startHTTP2}} {
+		b.Run("added at 1000 a second"+c.name, func(b *testing.B) { benchmarkAdded(b, c.start(b, completion)) })
+		b.Run("5000 streams"+c.name, func(b *testing.B) { benchmarkStreams(b, c.start) })
+	}
 }
 
 // pairs is how often two rivals are compared; the median counts.
@@ -96,12 +101,12 @@ func compareCPU(b *testing.B, bare, keywheel *rival, size int) {
 
 // benchmarkAdded reports what a request takes longer than without a proxy, in
 // the middle, at a rate that does not depend on the answers.
-func benchmarkAdded(b *testing.B) {
+func benchmarkAdded(b *testing.B, up upstream) {
 	const rate, rounds = 1000, 6
-	up := plainUpstream(b)
+	direct := startPlain(b, completion) // keywheel and the bare one differ by what is added to this
 	body := bytes.Repeat([]byte("some text and more of it. "), 40)
 	for b.Loop() {
-		rivals := []*rival{{addr: strings.TrimPrefix(up.url, "http://")}, startBare(b, up), startKeywheel(b, up, 1, 10)}
+		rivals := []*rival{{addr: strings.TrimPrefix(direct.url, "http://")}, startBare(b, up), startKeywheel(b, up, 1, 10)}
 		var took [3][]time.Duration
 		for round := range rounds {
 			for i, r := range rivals {
@@ -145,15 +150,14 @@ func benchmarkAdded(b *testing.B) {
 
 // benchmarkStreams reports how much memory a process takes for each of 5,000
 // open streams.
-func benchmarkStreams(b *testing.B) {
+func benchmarkStreams(b *testing.B, begin func(b *testing.B, h http.Handler) upstream) {
 	const streams = 5000
 	for b.Loop() {
 		var a, k, ratios []float64
 		for range 3 {
 			var held [2]float64
 			for i, start := range []func(*testing.B, upstream) *rival{startBare, func(b *testing.B, up upstream) *rival { return startKeywheel(b, up, 1, 10) }} {
-				up := streamUpstream(b)
-				r := start(b, up)
+				r := start(b, begin(b, http.HandlerFunc(sayAWord)))
 				r.client(b, 0).ask(b, []byte("{}"), 1)
 				before := residentKB(r.pid)
 				var conns []net.Conn
@@ -178,26 +182,29 @@ func benchmarkStreams(b *testing.B) {
 // upstream is where requests go; ca vouches for it.
 type upstream struct{ url, ca string }
 
-func plainUpstream(b *testing.B) upstream {
-	s := httptest.NewServer(answering(`"` + strings.Repeat("a", 850) + `"`))
-	b.Cleanup(s.Close)
+func startPlain(b *testing.B, h http.Handler) upstream {
+	s := httptest.NewServer(h)
+	b.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 	return upstream{url: s.URL}
 }
 
-func tlsUpstream(b *testing.B) upstream   { return secureUpstream(b, false) }
-func http2Upstream(b *testing.B) upstream { return secureUpstream(b, true) }
+func startTLS(b *testing.B, h http.Handler) upstream   { return startSecure(b, h, false) }
+func startHTTP2(b *testing.B, h http.Handler) upstream { return startSecure(b, h, true) }
 
-func secureUpstream(b *testing.B, http2 bool) upstream {
-	s := httptest.NewUnstartedServer(answering(`"` + strings.Repeat("a", 850) + `"`))
+func startSecure(b *testing.B, h http.Handler, http2 bool) upstream {
+	s := httptest.NewUnstartedServer(h)
 	s.EnableHTTP2 = http2
 	s.StartTLS()
-	b.Cleanup(s.Close)
+	b.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 	ca := filepath.Join(b.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	return upstream{s.URL, ca}
 }
+
+// completion answers with about 1 KB.
+var completion = answering(`"` + strings.Repeat("a", 850) + `"`)
 
 // answering answers with a completion of one text, about 1 KB.
 func answering(text string) http.HandlerFunc {
@@ -210,23 +217,21 @@ func answering(text string) http.HandlerFunc {
 	}
 }
 
-// streamUpstream says the first word of a stream and then nothing, but answers
-// a request of two bytes.
-func streamUpstream(b *testing.B) upstream {
-	short := answering(`""`)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength == 2 {
-			short(w, r)
-			return
-		}
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, "data: {\"choices\":[{\"delta\":{\"content\":\"word\"}}]}\n\n")
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	}))
-	b.Cleanup(func() { s.CloseClientConnections(); s.Close() })
-	return upstream{url: s.URL}
+// empty answers with as little as there is.
+var empty = answering(`""`)
+
+// sayAWord says the first word of a stream and then nothing, but answers a request
+// of two bytes.
+func sayAWord(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 2 {
+		empty(w, r)
+		return
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	w.Header().Set("Content-Type", "text/event-stream")
+	_, _ = io.WriteString(w, "data: {\"choices\":[{\"delta\":{\"content\":\"word\"}}]}\n\n")
+	w.(http.Flusher).Flush()
+	<-r.Context().Done()
 }
 
 // rival is a proxy in a process of its own.
