@@ -346,6 +346,10 @@ func (s *stream) data(f *http2.DataFrame) (http2.ErrCode, error) {
 			s.came = buffers.Get().(*[]byte)
 			*s.came = (*s.came)[:0]
 		}
+		if s.read > len(*s.came)/2 { // what was read makes room
+			*s.came = (*s.came)[:copy(*s.came, (*s.came)[s.read:])]
+			s.read = 0
+		}
 		*s.came = append(*s.came, text...)
 	}
 	if f.StreamEnded() {
@@ -411,8 +415,7 @@ func (s *stream) next(p []byte) (n int, err error) {
 	if s.came != nil {
 		n = copy(p, (*s.came)[s.read:])
 		if s.read += n; s.read == len(*s.came) {
-			buffers.Put(s.came)
-			s.came, s.read = nil, 0
+			s.free()
 		}
 		if s.due += int64(n); s.due >= m.t.window()/4 && m.streams[s.id] == s && !s.whole {
 			_ = m.frames.WriteWindowUpdate(s.id, uint32(s.due))
@@ -469,8 +472,15 @@ func (s *stream) giveUp(code http2.ErrCode) {
 	defer m.mu.Unlock()
 	m.reset(s, code, errReadClosed)
 	if s.came != nil {
-		buffers.Put(s.came)
-		s.came = nil
+		s.free()
 	}
 	wake(s.wake)
+}
+
+// free gives back what lay in came. The caller holds the lock.
+func (s *stream) free() {
+	if cap(*s.came) <= 2*chunk { // few answers need more
+		buffers.Put(s.came)
+	}
+	s.came, s.read = nil, 0
 }

@@ -1,0 +1,134 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// begin takes the client's preface and says what the host allows.
+func begin(c net.Conn, allow ...http2.Setting) *peer {
+	p := &peer{Conn: c, Framer: http2.NewFramer(c, c)}
+	p.encoder = hpack.NewEncoder(&p.block)
+	p.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	preface := make([]byte, len(http2.ClientPreface))
+	if _, err := io.ReadFull(c, preface); err == nil {
+		_ = p.WriteSettings(allow...)
+	}
+	return p
+}
+
+// until reads frames to the first that is as it should be; nil is the end.
+func (p *peer) until(is func(http2.Frame) bool) http2.Frame {
+	for {
+		f, err := p.ReadFrame()
+		if err != nil {
+			return nil
+		}
+		if s, ok := f.(*http2.SettingsFrame); ok && !s.IsAck() {
+			_ = p.WriteSettingsAck()
+		}
+		if is(f) {
+			return f
+		}
+	}
+}
+
+// request reads on to the next request.
+func (p *peer) request() uint32 {
+	f := p.until(func(f http2.Frame) bool { _, ok := f.(*http2.MetaHeadersFrame); return ok })
+	if f == nil {
+		return 0
+	}
+	return f.Header().StreamID
+}
+
+// joined is a Transport that has a connection to one host, without TLS, and can
+// make no other.
+func joined(base *http.Transport) (*Transport, *mux, net.Conn) {
+	base.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return nil, errors.New("there is one connection")
+	}
+	t := New(base)
+	m, c := join(t)
+	return t, m, c
+}
+
+// join gives t another connection.
+func join(t *Transport) (*mux, net.Conn) {
+	ours, theirs := net.Pipe()
+	h := host{"https", "host.test"}
+	m := newMux(t, &conn{t: t, host: h, net: ours})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.pool(h)
+	p.shared = append(p.shared, m)
+	m.start()
+	return m, theirs
+}
+
+func asked(method string, body io.Reader) *http.Request {
+	req, _ := http.NewRequest(method, "https://host.test/v1", body)
+	return req
+}
+
+// count gives how many streams are open on m, and places booked.
+func (m *mux) count() (open, booked int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.streams), m.booked
+}
+
+// A reader that is slower than the host for a long time holds no more than what
+// it has not read.
+func TestASlowReaderHoldsOnlyWhatItHasNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, m, c := joined(tuned())
+		go func() {
+			p := begin(c)
+			id := p.request()
+			p.head(id, false, ":status", "200")
+			piece := make([]byte, 8<<10)
+			go func() {
+				for p.WriteData(id, false, piece) == nil {
+					time.Sleep(time.Millisecond)
+				}
+			}()
+			_, _ = io.Copy(io.Discard, c)
+		}()
+		res, err := rt.RoundTrip(asked("GET", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := res.Body.(*stream)
+		time.Sleep(20 * time.Millisecond)
+		buf := make([]byte, 8<<10)
+		for range 4000 {
+			if _, err := res.Body.Read(buf); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		m.mu.Lock()
+		held := 0
+		if s.came != nil {
+			held = cap(*s.came)
+		}
+		m.mu.Unlock()
+		if held > 4*streamWindow {
+			t.Errorf("a reader that is behind by a few pieces holds %d bytes", held)
+		}
+		_ = res.Body.Close()
+		m.end(errNotNeeded)
+		_ = c.Close()
+		time.Sleep(time.Second) // until all have seen it
+	})
+}
