@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,5 +131,44 @@ func TestASlowReaderHoldsOnlyWhatItHasNotRead(t *testing.T) {
 		m.end(errNotNeeded)
 		_ = c.Close()
 		time.Sleep(time.Second) // until all have seen it
+	})
+}
+
+// An answer without a body is all that there will be: what is left of the upload
+// is not sent, even when the host does not say so.
+func TestAnAnswerWithoutABodyEndsTheUpload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, m, c := joined(tuned())
+		code := make(chan http2.ErrCode, 1)
+		go func() {
+			p := begin(c)
+			p.head(p.request(), true, ":status", "401")
+			f := p.until(func(f http2.Frame) bool { _, ok := f.(*http2.RSTStreamFrame); return ok })
+			if f != nil {
+				code <- f.(*http2.RSTStreamFrame).ErrCode
+			}
+		}()
+		body := &noted{Reader: strings.NewReader(strings.Repeat("x", 1<<20)), closed: make(chan struct{})}
+		req := asked("POST", body)
+		req.ContentLength = 1 << 20
+		res, err := rt.RoundTrip(req)
+		if err != nil || res.StatusCode != 401 {
+			t.Fatal(res, err)
+		}
+		_ = res.Body.Close()
+		synctest.Wait()
+		if open, booked := m.count(); open+booked != 0 {
+			t.Errorf("%d streams open, %d booked after the answer", open, booked)
+		}
+		m.end(errNotNeeded)
+		_ = c.Close()
+		select {
+		case got := <-code:
+			if got != http2.ErrCodeNo {
+				t.Errorf("the upload was broken off with %v", got)
+			}
+		default:
+			t.Error("the host was not told that no more comes")
+		}
 	})
 }

@@ -101,9 +101,9 @@ func (s *stream) await(req *http.Request) (*http.Response, lost, error) {
 		case answer != nil:
 			s.res = response(answer, req)
 			s.res.TLS = m.tls
-			if s.head && !whole {
-				s.giveUp(http2.ErrCodeNo)
-			} else if !whole {
+			if whole || s.head {
+				s.giveUp(http2.ErrCodeNo) // the host may not have all of the request
+			} else {
 				s.res.Body = s
 			}
 			return s.res, part, nil
