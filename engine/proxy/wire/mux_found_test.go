@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,6 +170,38 @@ func TestAnAnswerWithoutABodyEndsTheUpload(t *testing.T) {
 			}
 		default:
 			t.Error("the host was not told that no more comes")
+		}
+	})
+}
+
+// A request that its host hangs up on is not sent for ever, however many
+// connections there are.
+func TestHangingUpOnARequestIsBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, m, c := joined(tuned())
+		ours, theirs := []*mux{m}, []net.Conn{c}
+		for range 9 {
+			m, c := join(rt)
+			ours, theirs = append(ours, m), append(theirs, c)
+		}
+		var sent atomic.Int32
+		for _, c := range theirs {
+			go func() {
+				defer c.Close()
+				if begin(c).request() != 0 {
+					sent.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		if _, err := rt.RoundTrip(asked("GET", nil)); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("got %v", err)
+		}
+		if n := sent.Load(); n != 3 {
+			t.Errorf("it was sent %d times", n)
+		}
+		for _, m := range ours {
+			m.end(errNotNeeded)
 		}
 	})
 }
