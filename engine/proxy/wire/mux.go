@@ -422,7 +422,7 @@ func (m *mux) allow(f *http2.SettingsFrame) error {
 		}
 		switch s.ID {
 		case http2.SettingMaxConcurrentStreams:
-			m.most = int(min(s.Val, math.MaxInt32))
+			m.most = int(min(max(s.Val, 1), math.MaxInt32)) // the answer to one tells more than no place
 		case http2.SettingMaxFrameSize:
 			m.frame = int(min(s.Val, chunk))
 		case http2.SettingHeaderTableSize:

@@ -205,3 +205,22 @@ func TestHangingUpOnARequestIsBelieved(t *testing.T) {
 		}
 	})
 }
+
+// A host that takes no requests at a time is not dialed again and again.
+func TestAHostThatAllowsNoStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, m, c := joined(tuned())
+		p := begin(c, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+		go func() {
+			for id := p.request(); id != 0; id = p.request() {
+				_ = p.WriteRSTStream(id, http2.ErrCodeRefusedStream)
+			}
+		}()
+		synctest.Wait()
+		if _, err := rt.RoundTrip(asked("GET", nil)); !errors.Is(err, ErrRefused) {
+			t.Errorf("got %v", err)
+		}
+		m.end(errNotNeeded)
+		_ = c.Close()
+	})
+}
