@@ -224,3 +224,41 @@ func TestAHostThatAllowsNoStreams(t *testing.T) {
 		_ = c.Close()
 	})
 }
+
+// What is only padding is read by nobody, and yet makes room for more.
+func TestPaddingIsReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, m, c := joined(tuned())
+		go func() {
+			p := begin(c)
+			id := p.request()
+			p.head(id, false, ":status", "200")
+			room := streamWindow
+			pad := make([]byte, 255)
+			for range 4000 {
+				for room < 256 {
+					f := p.until(func(f http2.Frame) bool { w, ok := f.(*http2.WindowUpdateFrame); return ok && w.StreamID == id })
+					if f == nil {
+						return
+					}
+					room += int(f.(*http2.WindowUpdateFrame).Increment)
+				}
+				room -= 256
+				_ = p.WriteDataPadded(id, false, nil, pad)
+			}
+			_ = p.WriteData(id, true, nil)
+			_, _ = io.Copy(io.Discard, c)
+		}()
+		res, err := rt.RoundTrip(asked("GET", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := time.AfterFunc(time.Minute, func() { _ = res.Body.Close() })
+		if _, err := io.ReadAll(res.Body); err != nil {
+			t.Error(err)
+		}
+		late.Stop()
+		m.end(errNotNeeded)
+		_ = c.Close()
+	})
+}

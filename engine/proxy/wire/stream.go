@@ -355,6 +355,7 @@ func (s *stream) data(f *http2.DataFrame) (http2.ErrCode, error) {
 	if f.StreamEnded() {
 		return s.end()
 	}
+	s.refund()
 	return 0, nil
 }
 
@@ -417,11 +418,8 @@ func (s *stream) next(p []byte) (n int, err error) {
 		if s.read += n; s.read == len(*s.came) {
 			s.free()
 		}
-		if s.due += int64(n); s.due >= m.t.window()/4 && m.streams[s.id] == s && !s.whole {
-			_ = m.frames.WriteWindowUpdate(s.id, uint32(s.due))
-			m.flush()
-			s.inflow, s.due = s.inflow+s.due, 0
-		}
+		s.due += int64(n)
+		s.refund()
 	}
 	switch {
 	case s.came != nil:
@@ -435,6 +433,15 @@ func (s *stream) next(p []byte) (n int, err error) {
 		err = s.err
 	}
 	return n, err
+}
+
+// refund lets the host send as much as was read. The caller holds the lock.
+func (s *stream) refund() {
+	if m := s.m; s.due >= m.t.window()/4 && m.streams[s.id] == s && !s.whole {
+		_ = m.frames.WriteWindowUpdate(s.id, uint32(s.due))
+		m.flush()
+		s.inflow, s.due = s.inflow+s.due, 0
+	}
 }
 
 // addTrailer gives the answer its trailers.
