@@ -149,11 +149,14 @@ func (m *mux) book() bool {
 	return true
 }
 
-// unbook gives a place back that no stream was opened in.
+// unbook gives a place back. The last one's is the end of a connection that the
+// host wants to end. The caller holds the lock.
 func (m *mux) unbook() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.booked--
+	if m.booked--; m.booked == 0 {
+		if m.idle = time.Now(); m.leaving {
+			go m.end(errHostLeft)
+		}
+	}
 }
 
 // takes is how many requests the host takes at a time.
@@ -176,7 +179,7 @@ func (m *mux) open(s *stream, head []hpack.HeaderField, text []byte, whole bool)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ended != nil || m.leaving {
-		m.booked--
+		m.unbook()
 		return nil, errors.Join(errHostLeft, m.ended)
 	}
 	if m.leaving = m.t.base.DisableKeepAlives || m.next >= math.MaxInt32-2; m.leaving {
@@ -449,7 +452,7 @@ func (m *mux) leave(f *http2.GoAwayFrame) {
 			s.fail(fmt.Errorf("%w: %v", errHostLeft, f.ErrCode), refused)
 		}
 	}
-	if len(m.streams) == 0 && m.booked == 0 {
+	if m.booked == 0 {
 		go m.end(errHostLeft)
 	}
 }
@@ -508,11 +511,7 @@ func (m *mux) drop(s *stream) {
 		m.waiting = slices.DeleteFunc(m.waiting, func(w *stream) bool { return w == s })
 		m.feed() // it may have been its turn
 	}
-	if m.booked--; m.booked == 0 {
-		if m.idle = time.Now(); m.leaving {
-			go m.end(errHostLeft)
-		}
-	}
+	m.unbook()
 }
 
 // end closes the connection. Whoever still waits on it is told why.

@@ -262,3 +262,29 @@ func TestPaddingIsReturned(t *testing.T) {
 		_ = c.Close()
 	})
 }
+
+// A request that finds its connection leaving lets it go.
+func TestAConnectionThatLeavesEndsWithItsLastPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, m, c := joined(tuned())
+		if !m.book() {
+			t.Fatal("no place")
+		}
+		p := begin(c)
+		go func() { _, _ = io.Copy(io.Discard, c) }()
+		_ = p.WriteGoAway(0, http2.ErrCodeNo, nil)
+		synctest.Wait()
+		if _, l, err := m.exchange(asked("GET", nil), nil); l != refused || err == nil {
+			t.Error(l, err)
+		}
+		synctest.Wait()
+		m.mu.Lock()
+		ended := m.ended
+		m.mu.Unlock()
+		if ended == nil {
+			t.Error("the connection stays")
+			m.end(errNotNeeded)
+		}
+		_ = c.Close()
+	})
+}

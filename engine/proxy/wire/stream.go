@@ -65,6 +65,8 @@ func (m *mux) exchange(req *http.Request, body io.ReadCloser) (*http.Response, l
 	if err != nil {
 		buffers.Put(buf)
 		closeBody(body)
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.unbook()
 		return nil, part, err
 	}
