@@ -30,8 +30,9 @@ const (
 	connWindow = 1 << 30
 	// roomy is up to how much goes out at once: uploads wait while there is more.
 	roomy = 256 << 10
-	// tooMuch is more than a host that reads leaves to be sent.
-	tooMuch = 4 << 20
+	// tooMuch waits to be sent where a connection takes no more requests, tooMany
+	// answers to pings and the like are more than a host that reads leaves there.
+	tooMuch, tooMany = 4 << 20, 10000
 	// firstStreams is how many requests a host may be asked before it said how
 	// many it takes, anyStreams how many if it does not say.
 	firstStreams, anyStreams = 100, 1000
@@ -52,6 +53,7 @@ type mux struct {
 
 	mu      sync.Mutex
 	out     []byte
+	owed    int                // answers to pings and settings that are in out
 	streams map[uint32]*stream // that are open
 	booked  int                // how many are open or about to be
 	next    uint32             // the next one's number
@@ -142,7 +144,7 @@ func (o *outlet) Write(p []byte) (int, error) {
 func (m *mux) book() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ended != nil || m.leaving || m.booked >= m.most {
+	if m.ended != nil || m.leaving || m.booked >= m.most || len(m.out) > tooMuch {
 		return false
 	}
 	m.booked++
@@ -276,7 +278,7 @@ func (m *mux) write() {
 		runtime.Gosched() // who is about to send something does so first
 		m.mu.Lock()
 		out := m.out
-		m.out = spare[:0]
+		m.out, m.owed = spare[:0], 0
 		m.feed()
 		m.mu.Unlock()
 		if len(out) == 0 {
@@ -315,7 +317,7 @@ func (m *mux) read() {
 		case err == nil:
 			if _, ok := f.(*http2.SettingsFrame); m.heard == 1 && !ok {
 				err = errors.New("the host does not speak HTTP/2")
-			} else if err = m.handle(f); err == nil && len(m.out) > tooMuch {
+			} else if err = m.handle(f); err == nil && m.owed > tooMany {
 				err = errNotRead
 			}
 		}
@@ -365,6 +367,7 @@ func (m *mux) handle(f http2.Frame) error {
 	case *http2.PingFrame:
 		if !f.IsAck() {
 			_ = m.frames.WritePing(true, f.Data)
+			m.owed++
 			m.flush()
 		}
 		return nil
@@ -439,6 +442,7 @@ func (m *mux) allow(f *http2.SettingsFrame) error {
 		return nil
 	})
 	_ = m.frames.WriteSettingsAck()
+	m.owed++
 	m.flush()
 	return err
 }

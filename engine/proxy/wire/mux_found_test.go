@@ -288,3 +288,58 @@ func TestAConnectionThatLeavesEndsWithItsLastPlace(t *testing.T) {
 		_ = c.Close()
 	})
 }
+
+// Large heads that wait to be sent are no sign of a host that does not read.
+func TestLargeHeadsMayWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, m, c := joined(tuned())
+		p := begin(c)
+		synctest.Wait()
+		for range 4 {
+			req := asked("GET", nil)
+			req.Header.Set("X-Api-Key", strings.Repeat("Z", 1<<20))
+			go func() {
+				if res, err := rt.RoundTrip(req); err != nil {
+					t.Error(err)
+				} else {
+					_ = res.Body.Close()
+				}
+			}()
+		}
+		synctest.Wait()
+		_ = p.WritePing(false, [8]byte{})
+		synctest.Wait()
+		for range 4 {
+			id := p.request()
+			if id == 0 {
+				break
+			}
+			go p.head(id, true, ":status", "200")
+			synctest.Wait()
+		}
+		synctest.Wait()
+		m.end(errNotNeeded)
+		_ = c.Close()
+	})
+}
+
+// A host that asks for more answers than it reads is left.
+func TestAHostThatReadsNoAnswersToItsPings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, m, c := joined(tuned())
+		p := begin(c)
+		for range 2*tooMany + 2 {
+			if p.WritePing(false, [8]byte{}) != nil {
+				break
+			}
+		}
+		synctest.Wait()
+		m.mu.Lock()
+		if m.ended != errNotRead {
+			t.Errorf("it ended with %v", m.ended)
+		}
+		m.mu.Unlock()
+		m.end(errNotNeeded)
+		_ = c.Close()
+	})
+}
