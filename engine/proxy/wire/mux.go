@@ -70,6 +70,7 @@ type mux struct {
 	inflow, taken int64
 	heard         uint64 // frames that came
 	leaving       bool   // takes no new streams
+	failed        error  // why nothing more can be sent
 	ended         error  // why it is closed
 	idle          time.Time
 
@@ -290,13 +291,22 @@ func (m *mux) write() {
 			_ = m.net.SetWriteDeadline(until)
 		}
 		if _, err := m.net.Write(out); err != nil {
-			m.end(err)
+			m.breaks(err)
 			return
 		}
 		if spare = out; cap(spare) > 2*roomy {
 			spare = nil
 		}
 	}
+}
+
+// breaks notes that nothing more can be sent. The host may have said why.
+func (m *mux) breaks(err error) {
+	m.mu.Lock()
+	m.leaving, m.failed = true, err
+	m.mu.Unlock()
+	m.t.forget(m)
+	_ = m.net.SetReadDeadline(time.Now().Add(lastWords))
 }
 
 // read reads frames until the connection ends.
@@ -323,6 +333,9 @@ func (m *mux) read() {
 		}
 		if !more {
 			m.feed()
+		}
+		if err != nil {
+			err = cmp.Or(m.failed, err)
 		}
 		leaves := m.leaving && !left
 		left = m.leaving

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -342,4 +344,55 @@ func TestAHostThatReadsNoAnswersToItsPings(t *testing.T) {
 		m.end(errNotNeeded)
 		_ = c.Close()
 	})
+}
+
+// What a host says before it hangs up on an upload is heard, even after the upload
+// has failed.
+func TestLastWordsOverHTTP2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, speaks := range []bool{true, false} {
+			rt := New(tuned())
+			ours, c := net.Pipe()
+			cut := &oneWay{Conn: ours}
+			h := host{"https", "host.test"}
+			m := newMux(rt, &conn{t: rt, host: h, net: cut})
+			rt.pool(h).shared = []*mux{m}
+			m.start()
+			go func() {
+				p := begin(c)
+				id := p.request()
+				cut.off.Store(true)
+				go func() { _, _ = io.Copy(io.Discard, c) }()
+				_ = p.WriteWindowUpdate(id, 1<<20)
+				_ = p.WriteWindowUpdate(0, 1<<20)
+				if time.Sleep(lastWords / 2); speaks {
+					p.head(id, true, ":status", "413")
+				}
+			}()
+			res, err := rt.RoundTrip(asked("POST", bytes.NewReader(make([]byte, 1<<20))))
+			switch {
+			case !speaks && !errors.Is(err, syscall.EPIPE):
+				t.Errorf("the upload failed with %v", err)
+			case speaks && err != nil:
+				t.Error(err)
+			case speaks:
+				_ = res.Body.Close()
+			}
+			m.end(errNotNeeded)
+			_ = c.Close()
+		}
+	})
+}
+
+// oneWay is a connection on which nothing more can be sent when it is off.
+type oneWay struct {
+	net.Conn
+	off atomic.Bool
+}
+
+func (o *oneWay) Write(p []byte) (int, error) {
+	if o.off.Load() {
+		return 0, syscall.EPIPE
+	}
+	return o.Conn.Write(p)
 }
