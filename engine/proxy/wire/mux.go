@@ -576,7 +576,7 @@ func (m *mux) beat() {
 	if c := m.t.base.HTTP2; c != nil && c.SendPingTimeout > 0 && m.quiet >= c.SendPingTimeout {
 		_ = m.frames.WritePing(false, [8]byte{})
 		m.flush()
-		dead = m.quiet >= c.SendPingTimeout+c.PingTimeout
+		dead = m.quiet >= c.SendPingTimeout+max(c.PingTimeout, tick) // it was sent one before
 	}
 	if m.ended == nil {
 		m.pulse.Reset(tick)

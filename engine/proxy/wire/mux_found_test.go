@@ -396,3 +396,33 @@ func (o *oneWay) Write(p []byte) (int, error) {
 	}
 	return o.Conn.Write(p)
 }
+
+// A host that is quiet is asked before it is taken for dead.
+func TestPingsAreAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := tuned()
+		base.HTTP2 = &http.HTTP2Config{SendPingTimeout: time.Second, PingTimeout: time.Second}
+		rt, m, c := joined(base)
+		go func() {
+			p := begin(c)
+			id := p.request()
+			p.until(func(f http2.Frame) bool {
+				if ping, ok := f.(*http2.PingFrame); ok {
+					_ = p.WritePing(true, ping.Data)
+				}
+				_, ok := f.(*http2.PingFrame)
+				return ok
+			})
+			p.head(id, true, ":status", "200")
+			_, _ = io.Copy(io.Discard, c)
+		}()
+		res, err := rt.RoundTrip(asked("GET", nil))
+		if err != nil {
+			t.Error(err)
+		} else {
+			_ = res.Body.Close()
+		}
+		m.end(errNotNeeded)
+		_ = c.Close()
+	})
+}
