@@ -426,3 +426,49 @@ func TestPingsAreAwaited(t *testing.T) {
 		_ = c.Close()
 	})
 }
+
+// An upload that ends with its context makes way for the next, whoever still holds
+// its answer.
+func TestAnUploadThatEndsMakesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, m, c := joined(tuned())
+		go func() {
+			p := begin(c, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			for id := p.request(); id != 0; id = p.request() {
+				go p.head(id, false, ":status", "200")
+			}
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(context.Background())
+		body := &noted{Reader: strings.NewReader("question"), closed: make(chan struct{})}
+		req := asked("POST", body).WithContext(ctx)
+		req.ContentLength = 8
+		res, err := rt.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		<-body.closed
+		synctest.Wait()
+		if open, booked := m.count(); open+booked != 0 {
+			t.Errorf("%d streams open, %d booked after the end of the upload", open, booked)
+		}
+		if _, err := res.Body.Read(make([]byte, 1)); err != context.Canceled {
+			t.Errorf("the answer ended with %v", err)
+		}
+		_ = res.Body.Close()
+		m.end(errNotNeeded)
+		_ = c.Close()
+	})
+}
+
+// counted is a body that knows how often it was closed.
+type counted struct {
+	io.Reader
+	closed atomic.Int32
+}
+
+func (c *counted) Close() error {
+	c.closed.Add(1)
+	return nil
+}

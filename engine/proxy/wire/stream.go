@@ -191,7 +191,8 @@ func (s *stream) upload(buf *[]byte, rest []byte, body io.ReadCloser, left int64
 			select {
 			case <-s.room:
 			case <-s.ctx.Done():
-				return // who waits for the answer gives it up
+				s.breaks(context.Cause(s.ctx))
+				return
 			case <-tooLong:
 				s.breaks(errNotRead)
 				return
@@ -215,7 +216,8 @@ func (s *stream) upload(buf *[]byte, rest []byte, body io.ReadCloser, left int64
 	}
 }
 
-// breaks ends the stream because the request could not be sent.
+// breaks ends the stream because the request could not be sent. Room that it was
+// given is another's then.
 func (s *stream) breaks(err error) {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
