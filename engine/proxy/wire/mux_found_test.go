@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -471,4 +472,95 @@ type counted struct {
 func (c *counted) Close() error {
 	c.closed.Add(1)
 	return nil
+}
+
+// FuzzFrames has a host say anything on a connection that requests are on: each of
+// them ends, and nothing of them stays.
+func FuzzFrames(f *testing.F) {
+	for _, say := range []func(p *peer){
+		func(p *peer) {
+			p.head(1, false, ":status", "100")
+			p.head(1, false, ":status", "200", "trailer", "a, b", "content-length", "5")
+			_ = p.WriteDataPadded(1, false, []byte("hello"), make([]byte, 9))
+			p.head(1, true, "a", "1", "c", "2")
+		},
+		func(p *peer) {
+			p.head(3, true, ":status", "204")
+			_ = p.WriteRSTStream(5, http2.ErrCodeRefusedStream)
+			_ = p.WriteRSTStream(7, http2.ErrCodeNo)
+			_ = p.WritePing(false, [8]byte{1})
+		},
+		func(p *peer) {
+			_ = p.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 2},
+				http2.Setting{ID: http2.SettingHeaderTableSize, Val: 0}, http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1 << 20})
+			_ = p.WriteWindowUpdate(0, 1<<30)
+			for id := uint32(1); id < 9; id += 2 {
+				_ = p.WriteWindowUpdate(id, 1<<21)
+				p.head(id, false, ":status", "200")
+				_ = p.WriteData(id, id%4 == 1, []byte("words"))
+			}
+			_ = p.WriteGoAway(1<<31-1, http2.ErrCodeNo, nil)
+			_ = p.WriteGoAway(3, http2.ErrCodeEnhanceYourCalm, []byte("enough"))
+		},
+		func(p *peer) {
+			p.block.Reset()
+			_ = p.encoder.WriteField(hpack.HeaderField{Name: ":status", Value: "413"})
+			_ = p.WriteHeaders(http2.HeadersFrameParam{StreamID: 7, BlockFragment: p.block.Bytes(), EndStream: true})
+			_ = p.WriteContinuation(7, true, nil)
+			_ = p.WriteData(1, true, nil)
+			_ = p.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, EndHeaders: true})
+		},
+		func(p *peer) { _ = p.WriteRawFrame(0xfe, 1, 9, []byte("what is that")) },
+	} {
+		var b bytes.Buffer
+		p := &peer{Framer: http2.NewFramer(&b, nil)}
+		p.encoder = hpack.NewEncoder(&p.block)
+		_ = p.WriteSettings()
+		_ = p.WriteSettingsAck()
+		say(p)
+		f.Add(b.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, says []byte) {
+		synctest.Test(t, func(t *testing.T) {
+			rt, m, c := joined(tuned())
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			var all sync.WaitGroup
+			var bodies []*counted
+			for _, length := range []int{0, 10, -1, 1 << 20} {
+				method := "POST"
+				switch length {
+				case 0:
+					method = "GET"
+				case -1:
+					method, length = "HEAD", 0
+				}
+				req := asked(method, nil)
+				if length > 0 {
+					body := &counted{Reader: strings.NewReader(strings.Repeat("x", length))}
+					bodies = append(bodies, body)
+					req.Body, req.ContentLength = body, int64(length)
+				}
+				all.Go(func() {
+					if res, err := rt.RoundTrip(req); err == nil {
+						_, _ = io.Copy(io.Discard, res.Body)
+						_ = res.Body.Close()
+					}
+				})
+				synctest.Wait() // the streams have the same numbers every time
+			}
+			_, _ = c.Write(says)
+			time.Sleep(time.Second)
+			_ = c.Close()
+			all.Wait()
+			synctest.Wait()
+			if open, booked := m.count(); open+booked != 0 || m.ended == nil || len(rt.pool(m.host).shared) > 0 {
+				t.Errorf("%d streams open, %d booked; it ended with %v", open, booked, m.ended)
+			}
+			for _, body := range bodies {
+				if n := body.closed.Load(); n != 1 {
+					t.Errorf("a body was closed %d times", n)
+				}
+			}
+		})
+	})
 }
