@@ -317,9 +317,9 @@ func (m *mux) read() {
 		more := m.more()
 		m.mu.Lock()
 		m.heard++
-		var bad http2.StreamError
+		bad, ofStream := err.(http2.StreamError)
 		switch {
-		case errors.As(err, &bad):
+		case ofStream:
 			err = nil
 			if s := m.streams[bad.StreamID]; s != nil {
 				m.reset(s, bad.Code, fmt.Errorf("the host broke the rules of HTTP/2: %w", cmp.Or(bad.Cause, error(bad))))
