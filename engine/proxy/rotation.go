@@ -367,7 +367,7 @@ func lostWords(err error) string {
 		return "its name was not found"
 	case errors.As(err, &dns):
 		return "its name could not be looked up"
-	case errors.Is(err, errRefusing), errors.Is(err, context.Canceled): // by bodyless
+	case errors.Is(err, errRefusing), errors.Is(err, wire.ErrRefused), errors.Is(err, context.Canceled): // by bodyless
 		return errRefusing.Error()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"keywheel/engine"
+	"keywheel/engine/proxy/wire"
 	"keywheel/engine/secret"
 )
 
@@ -51,6 +52,12 @@ func TestHTTP2Upstream(t *testing.T) {
 	r := &rig{t: t, url: url}
 	if res, text := r.ask("POST", "/svc/v1/chat/completions", chatBody); res.StatusCode != 200 || text != "HTTP/2.0" {
 		t.Errorf("%d over %s", res.StatusCode, text)
+	}
+}
+
+func TestARefusalIsCalledSo(t *testing.T) {
+	if got := lostWords(fmt.Errorf("asked three times: %w", wire.ErrRefused)); got != errRefusing.Error() {
+		t.Errorf("a host that refuses streams: %s", got)
 	}
 }
 

@@ -30,8 +30,9 @@ const (
 	connWindow = 1 << 30
 	// roomy is up to how much goes out at once: uploads wait while there is more.
 	roomy = 256 << 10
-	// tooMuch is more than a host that reads leaves to be sent.
-	tooMuch = 4 << 20
+	// tooMuch waits to be sent where a connection takes no more requests, tooMany
+	// answers to pings and the like are more than a host that reads leaves there.
+	tooMuch, tooMany = 4 << 20, 10000
 	// firstStreams is how many requests a host may be asked before it said how
 	// many it takes, anyStreams how many if it does not say.
 	firstStreams, anyStreams = 100, 1000
@@ -52,6 +53,7 @@ type mux struct {
 
 	mu      sync.Mutex
 	out     []byte
+	owed    int                // answers to pings and settings that are in out
 	streams map[uint32]*stream // that are open
 	booked  int                // how many are open or about to be
 	next    uint32             // the next one's number
@@ -68,6 +70,7 @@ type mux struct {
 	inflow, taken int64
 	heard         uint64 // frames that came
 	leaving       bool   // takes no new streams
+	failed        error  // why nothing more can be sent
 	ended         error  // why it is closed
 	idle          time.Time
 
@@ -142,18 +145,21 @@ func (o *outlet) Write(p []byte) (int, error) {
 func (m *mux) book() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ended != nil || m.leaving || m.booked >= m.most {
+	if m.ended != nil || m.leaving || m.booked >= m.most || len(m.out) > tooMuch {
 		return false
 	}
 	m.booked++
 	return true
 }
 
-// unbook gives a place back that no stream was opened in.
+// unbook gives a place back. The last one's is the end of a connection that the
+// host wants to end. The caller holds the lock.
 func (m *mux) unbook() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.booked--
+	if m.booked--; m.booked == 0 {
+		if m.idle = time.Now(); m.leaving {
+			go m.end(errHostLeft)
+		}
+	}
 }
 
 // takes is how many requests the host takes at a time.
@@ -176,7 +182,7 @@ func (m *mux) open(s *stream, head []hpack.HeaderField, text []byte, whole bool)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ended != nil || m.leaving {
-		m.booked--
+		m.unbook()
 		return nil, errors.Join(errHostLeft, m.ended)
 	}
 	if m.leaving = m.t.base.DisableKeepAlives || m.next >= math.MaxInt32-2; m.leaving {
@@ -273,7 +279,7 @@ func (m *mux) write() {
 		runtime.Gosched() // who is about to send something does so first
 		m.mu.Lock()
 		out := m.out
-		m.out = spare[:0]
+		m.out, m.owed = spare[:0], 0
 		m.feed()
 		m.mu.Unlock()
 		if len(out) == 0 {
@@ -285,13 +291,22 @@ func (m *mux) write() {
 			_ = m.net.SetWriteDeadline(until)
 		}
 		if _, err := m.net.Write(out); err != nil {
-			m.end(err)
+			m.breaks(err)
 			return
 		}
 		if spare = out; cap(spare) > 2*roomy {
 			spare = nil
 		}
 	}
+}
+
+// breaks notes that nothing more can be sent. The host may have said why.
+func (m *mux) breaks(err error) {
+	m.mu.Lock()
+	m.leaving, m.failed = true, err
+	m.mu.Unlock()
+	m.t.forget(m)
+	_ = m.net.SetReadDeadline(time.Now().Add(lastWords))
 }
 
 // read reads frames until the connection ends.
@@ -302,9 +317,9 @@ func (m *mux) read() {
 		more := m.more()
 		m.mu.Lock()
 		m.heard++
-		var bad http2.StreamError
+		bad, ofStream := err.(http2.StreamError)
 		switch {
-		case errors.As(err, &bad):
+		case ofStream:
 			err = nil
 			if s := m.streams[bad.StreamID]; s != nil {
 				m.reset(s, bad.Code, fmt.Errorf("the host broke the rules of HTTP/2: %w", cmp.Or(bad.Cause, error(bad))))
@@ -312,12 +327,15 @@ func (m *mux) read() {
 		case err == nil:
 			if _, ok := f.(*http2.SettingsFrame); m.heard == 1 && !ok {
 				err = errors.New("the host does not speak HTTP/2")
-			} else if err = m.handle(f); err == nil && len(m.out) > tooMuch {
+			} else if err = m.handle(f); err == nil && m.owed > tooMany {
 				err = errNotRead
 			}
 		}
 		if !more {
 			m.feed()
+		}
+		if err != nil {
+			err = cmp.Or(m.failed, err)
 		}
 		leaves := m.leaving && !left
 		left = m.leaving
@@ -362,6 +380,7 @@ func (m *mux) handle(f http2.Frame) error {
 	case *http2.PingFrame:
 		if !f.IsAck() {
 			_ = m.frames.WritePing(true, f.Data)
+			m.owed++
 			m.flush()
 		}
 		return nil
@@ -422,7 +441,7 @@ func (m *mux) allow(f *http2.SettingsFrame) error {
 		}
 		switch s.ID {
 		case http2.SettingMaxConcurrentStreams:
-			m.most = int(min(s.Val, math.MaxInt32))
+			m.most = int(min(max(s.Val, 1), math.MaxInt32)) // the answer to one tells more than no place
 		case http2.SettingMaxFrameSize:
 			m.frame = int(min(s.Val, chunk))
 		case http2.SettingHeaderTableSize:
@@ -436,6 +455,7 @@ func (m *mux) allow(f *http2.SettingsFrame) error {
 		return nil
 	})
 	_ = m.frames.WriteSettingsAck()
+	m.owed++
 	m.flush()
 	return err
 }
@@ -449,7 +469,7 @@ func (m *mux) leave(f *http2.GoAwayFrame) {
 			s.fail(fmt.Errorf("%w: %v", errHostLeft, f.ErrCode), refused)
 		}
 	}
-	if len(m.streams) == 0 && m.booked == 0 {
+	if m.booked == 0 {
 		go m.end(errHostLeft)
 	}
 }
@@ -508,11 +528,7 @@ func (m *mux) drop(s *stream) {
 		m.waiting = slices.DeleteFunc(m.waiting, func(w *stream) bool { return w == s })
 		m.feed() // it may have been its turn
 	}
-	if m.booked--; m.booked == 0 {
-		if m.idle = time.Now(); m.leaving {
-			go m.end(errHostLeft)
-		}
-	}
+	m.unbook()
 }
 
 // end closes the connection. Whoever still waits on it is told why.
@@ -560,7 +576,7 @@ func (m *mux) beat() {
 	if c := m.t.base.HTTP2; c != nil && c.SendPingTimeout > 0 && m.quiet >= c.SendPingTimeout {
 		_ = m.frames.WritePing(false, [8]byte{})
 		m.flush()
-		dead = m.quiet >= c.SendPingTimeout+c.PingTimeout
+		dead = m.quiet >= c.SendPingTimeout+max(c.PingTimeout, tick) // it was sent one before
 	}
 	if m.ended == nil {
 		m.pulse.Reset(tick)

@@ -65,6 +65,8 @@ func (m *mux) exchange(req *http.Request, body io.ReadCloser) (*http.Response, l
 	if err != nil {
 		buffers.Put(buf)
 		closeBody(body)
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.unbook()
 		return nil, part, err
 	}
@@ -101,9 +103,9 @@ func (s *stream) await(req *http.Request) (*http.Response, lost, error) {
 		case answer != nil:
 			s.res = response(answer, req)
 			s.res.TLS = m.tls
-			if s.head && !whole {
-				s.giveUp(http2.ErrCodeNo)
-			} else if !whole {
+			if whole || s.head {
+				s.giveUp(http2.ErrCodeNo) // the host may not have all of the request
+			} else {
 				s.res.Body = s
 			}
 			return s.res, part, nil
@@ -189,7 +191,8 @@ func (s *stream) upload(buf *[]byte, rest []byte, body io.ReadCloser, left int64
 			select {
 			case <-s.room:
 			case <-s.ctx.Done():
-				return // who waits for the answer gives it up
+				s.breaks(context.Cause(s.ctx))
+				return
 			case <-tooLong:
 				s.breaks(errNotRead)
 				return
@@ -213,7 +216,8 @@ func (s *stream) upload(buf *[]byte, rest []byte, body io.ReadCloser, left int64
 	}
 }
 
-// breaks ends the stream because the request could not be sent.
+// breaks ends the stream because the request could not be sent. Room that it was
+// given is another's then.
 func (s *stream) breaks(err error) {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
@@ -346,11 +350,16 @@ func (s *stream) data(f *http2.DataFrame) (http2.ErrCode, error) {
 			s.came = buffers.Get().(*[]byte)
 			*s.came = (*s.came)[:0]
 		}
+		if s.read > len(*s.came)/2 { // what was read makes room
+			*s.came = (*s.came)[:copy(*s.came, (*s.came)[s.read:])]
+			s.read = 0
+		}
 		*s.came = append(*s.came, text...)
 	}
 	if f.StreamEnded() {
 		return s.end()
 	}
+	s.refund()
 	return 0, nil
 }
 
@@ -411,14 +420,10 @@ func (s *stream) next(p []byte) (n int, err error) {
 	if s.came != nil {
 		n = copy(p, (*s.came)[s.read:])
 		if s.read += n; s.read == len(*s.came) {
-			buffers.Put(s.came)
-			s.came, s.read = nil, 0
+			s.free()
 		}
-		if s.due += int64(n); s.due >= m.t.window()/4 && m.streams[s.id] == s && !s.whole {
-			_ = m.frames.WriteWindowUpdate(s.id, uint32(s.due))
-			m.flush()
-			s.inflow, s.due = s.inflow+s.due, 0
-		}
+		s.due += int64(n)
+		s.refund()
 	}
 	switch {
 	case s.came != nil:
@@ -432,6 +437,15 @@ func (s *stream) next(p []byte) (n int, err error) {
 		err = s.err
 	}
 	return n, err
+}
+
+// refund lets the host send as much as was read. The caller holds the lock.
+func (s *stream) refund() {
+	if m := s.m; s.due >= m.t.window()/4 && m.streams[s.id] == s && !s.whole {
+		_ = m.frames.WriteWindowUpdate(s.id, uint32(s.due))
+		m.flush()
+		s.inflow, s.due = s.inflow+s.due, 0
+	}
 }
 
 // addTrailer gives the answer its trailers.
@@ -469,8 +483,15 @@ func (s *stream) giveUp(code http2.ErrCode) {
 	defer m.mu.Unlock()
 	m.reset(s, code, errReadClosed)
 	if s.came != nil {
-		buffers.Put(s.came)
-		s.came = nil
+		s.free()
 	}
 	wake(s.wake)
+}
+
+// free gives back what lay in came. The caller holds the lock.
+func (s *stream) free() {
+	if cap(*s.came) <= 2*chunk { // few answers need more
+		buffers.Put(s.came)
+	}
+	s.came, s.read = nil, 0
 }

@@ -113,14 +113,15 @@ func plainHost(s string) bool {
 	return s != ""
 }
 
-// mostRefused is how often a request is sent that the host does not even look at.
-const mostRefused = 3
+// mostShared is how often a request is sent on connections that are shared: the
+// next one may have been used, too, and be no better.
+const mostShared = 3
 
 // send sends the request, and again when a connection that had been used before
-// turns out to be of no use.
+// turns out to be of no use, or the host does not even look at it.
 func (t *Transport) send(req *http.Request, h host) (*http.Response, error) {
 	body := req.Body
-	for refusals := 0; ; {
+	for tries := 0; ; {
 		c, err := t.take(req.Context(), h)
 		if err != nil {
 			closeBody(body)
@@ -134,9 +135,9 @@ func (t *Transport) send(req *http.Request, h host) (*http.Response, error) {
 		if cause := context.Cause(req.Context()); cause != nil {
 			return nil, cause
 		}
-		if lost == refused {
-			refusals++
-			used = refusals < mostRefused
+		if _, shared := c.(*mux); shared {
+			tries++
+			used = tries < mostShared && (used || lost == refused)
 		}
 		if !used || !again(req, lost) {
 			return nil, err
