@@ -98,7 +98,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func simple(r *http.Request) bool {
 	u := r.URL
 	return u != nil && (u.Scheme == "http" || u.Scheme == "https") && u.Opaque == "" && plainHost(u.Host) && (r.Host == "" || plainHost(r.Host)) &&
-		r.Method != http.MethodConnect && (r.Body == nil || r.Body == http.NoBody || r.ContentLength > 0) && r.ContentLength >= 0 &&
+		r.Method != http.MethodConnect && (r.Body == nil || r.Body == http.NoBody) == (r.ContentLength == 0) && r.ContentLength >= 0 &&
 		len(r.TransferEncoding) == 0 && r.Trailer == nil && !r.Close && r.Header != nil &&
 		r.Header["Connection"] == nil && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil
 }
