@@ -312,7 +312,7 @@ func nothingOpen(t *testing.T, rt *Transport) {
 	for h, p := range rt.hosts {
 		for _, m := range p.shared {
 			m.mu.Lock()
-			if m.booked != 0 || len(m.streams) != 0 || len(m.waiting) != 0 {
+			if m.booked != 0 || len(m.streams) != 0 || len(m.waiting) != 0 || m.unread != 0 {
 				t.Errorf("%v: %d places, %d streams, %d uploads", h, m.booked, len(m.streams), len(m.waiting))
 			}
 			m.mu.Unlock()

@@ -30,6 +30,9 @@ const (
 	connWindow = 1 << 30
 	// roomy is up to how much goes out at once: uploads wait while there is more.
 	roomy = 256 << 10
+	// sure is how much a system takes off our hands even when the host does not
+	// read: up to there whoever asks writes.
+	sure = 16 << 10
 	// tooMuch waits to be sent where a connection takes no more requests, tooMany
 	// answers to pings and the like are more than a host that reads leaves there.
 	tooMuch, tooMany = 4 << 20, 10000
@@ -39,8 +42,9 @@ const (
 )
 
 // mux is an HTTP/2 connection, which many requests share. Requests put what they
-// send into out, and one goroutine writes it: what many have to say goes up in one
-// write. Another reads, and wakes those whose answers came.
+// send into out. Where few ask, each writes that at once; where many do, one
+// goroutine writes for all, so that what they say goes up together. Another reads,
+// and wakes those whose answers came.
 type mux struct {
 	t      *Transport
 	host   host
@@ -51,8 +55,13 @@ type mux struct {
 	some   chan struct{} // there is something in out; closed with the connection
 	woken  []*stream     // to be woken by the one that reads
 
+	writing sync.Mutex // held by the one who writes; taken before mu, or tried
+	spare   []byte     // the next out
+	until   time.Time  // when a write must have ended
+
 	mu      sync.Mutex
 	out     []byte
+	unread  int                // bytes of requests that are not answered
 	owed    int                // answers to pings and settings that are in out
 	streams map[uint32]*stream // that are open
 	booked  int                // how many are open or about to be
@@ -176,11 +185,26 @@ func (m *mux) wasUsed() bool {
 	return m.heard > 0
 }
 
-// open opens a stream in the place that was booked, with its head and what there
-// is room for of text; whole is whether that is all. What is left of text comes back.
+// open opens a stream in the place that was booked, and sends its head and what
+// there is room for of text; whole is whether that is all. What is left of text
+// comes back.
 func (m *mux) open(s *stream, head []hpack.HeaderField, text []byte, whole bool) (rest []byte, err error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	rest, err = m.enter(s, head, text, whole)
+	writes := err == nil && m.unread <= sure && m.writing.TryLock()
+	if err == nil && !writes {
+		m.flush()
+	}
+	m.mu.Unlock()
+	if writes {
+		m.writeOut()
+		m.writing.Unlock()
+	}
+	return rest, err
+}
+
+// enter puts the beginning of a stream into out. The caller holds the lock.
+func (m *mux) enter(s *stream, head []hpack.HeaderField, text []byte, whole bool) (rest []byte, err error) {
 	if m.ended != nil || m.leaving {
 		m.unbook()
 		return nil, errors.Join(errHostLeft, m.ended)
@@ -196,6 +220,7 @@ func (m *mux) open(s *stream, head []hpack.HeaderField, text []byte, whole bool)
 		_ = m.encoder.WriteField(f)
 	}
 	block := m.block.Bytes()
+	s.tells(len(block))
 	first := block[:min(len(block), m.frame)]
 	_ = m.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: s.id, BlockFragment: first, EndStream: whole && len(text) == 0, EndHeaders: len(first) == len(block)})
 	for block = block[len(first):]; len(block) > 0; block = block[len(first):] {
@@ -207,7 +232,6 @@ func (m *mux) open(s *stream, head []hpack.HeaderField, text []byte, whole bool)
 	} else if len(m.waiting) == 0 { // who waits is first
 		text = text[m.send(s, text, whole):]
 	}
-	m.flush()
 	return text, nil
 }
 
@@ -229,6 +253,7 @@ func (m *mux) send(s *stream, text []byte, whole bool) int {
 		m.out = append(m.out, text[sent:sent+n]...) // the Framer would copy it twice
 		s.window -= int64(n)
 		m.window -= int64(n)
+		s.tells(n)
 		if sent += n; end {
 			s.isSent()
 		}
@@ -271,32 +296,35 @@ func wake(c chan struct{}) {
 	}
 }
 
-// write writes out until the connection ends.
+// write writes out, for those who do not, until the connection ends.
 func (m *mux) write() {
-	var spare []byte
-	var until time.Time
 	for range m.some {
 		runtime.Gosched() // who is about to send something does so first
-		m.mu.Lock()
-		out := m.out
-		m.out, m.owed = spare[:0], 0
-		m.feed()
-		m.mu.Unlock()
-		if len(out) == 0 {
-			spare = out
-			continue
-		}
-		if d := m.t.base.ResponseHeaderTimeout; d > 0 && time.Until(until) < d-d/16 {
-			until = time.Now().Add(d)
-			_ = m.net.SetWriteDeadline(until)
-		}
-		if _, err := m.net.Write(out); err != nil {
-			m.breaks(err)
-			return
-		}
-		if spare = out; cap(spare) > 2*roomy {
-			spare = nil
-		}
+		m.writing.Lock()
+		m.writeOut()
+		m.writing.Unlock()
+	}
+}
+
+// writeOut writes what is in out. The caller holds writing.
+func (m *mux) writeOut() {
+	m.mu.Lock()
+	out := m.out
+	m.out, m.owed = m.spare[:0], 0
+	m.feed()
+	m.mu.Unlock()
+	if m.spare = out; len(out) == 0 {
+		return
+	}
+	if d := m.t.base.ResponseHeaderTimeout; d > 0 && time.Until(m.until) < d-d/16 {
+		m.until = time.Now().Add(d)
+		_ = m.net.SetWriteDeadline(m.until)
+	}
+	if _, err := m.net.Write(out); err != nil {
+		m.breaks(err)
+	}
+	if cap(out) > 2*roomy {
+		m.spare = nil
 	}
 }
 
@@ -520,6 +548,7 @@ func (m *mux) drop(s *stream) {
 		return
 	}
 	delete(m.streams, s.id)
+	s.isRead()
 	if s.late != nil {
 		s.late.Stop()
 	}

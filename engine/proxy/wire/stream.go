@@ -34,6 +34,7 @@ type stream struct {
 	want   int
 	room   chan struct{}
 	sent   bool // all of the request
+	unread int  // bytes of it, until it is answered
 	// inflow is what the host may still send, due what was read of that and not
 	// returned yet.
 	inflow, due int64
@@ -244,6 +245,18 @@ func (s *stream) push(text []byte, whole bool) (n int, over bool) {
 	return n, false
 }
 
+// tells counts what is sent of the request. The caller holds the lock.
+func (s *stream) tells(n int) {
+	s.unread += n
+	s.m.unread += n
+}
+
+// isRead is told that what was sent is most likely read. The caller holds the lock.
+func (s *stream) isRead() {
+	s.m.unread -= s.unread
+	s.unread = 0
+}
+
 // isSent is told that all of the request is on its way. The caller holds the lock.
 func (s *stream) isSent() {
 	s.sent = true
@@ -309,6 +322,7 @@ func (s *stream) fields(f *http2.MetaHeadersFrame) (http2.ErrCode, error) {
 		s.left = 0 // they speak of a body that does not come
 	}
 	s.answer = f
+	s.isRead()
 	if s.late != nil {
 		s.late.Stop()
 	}
