@@ -8,8 +8,12 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 
 	"github.com/tidwall/gjson"
+
+	"keywheel/engine"
+	"keywheel/engine/secret"
 )
 
 const sseHead = "text/event-stream"
@@ -161,4 +165,52 @@ func TestAnAnswerThatComesByTheByteIsWhole(t *testing.T) {
 			})
 		}
 	}
+}
+
+// lateTrailer is a body that ends when it is told to, with a trailer.
+type lateTrailer struct {
+	res *http.Response
+	end chan struct{}
+}
+
+func (b *lateTrailer) Read([]byte) (int, error) {
+	<-b.end
+	b.res.Trailer["X-Sum"] = []string{"1"}
+	b.res.Trailer["X-More"] = []string{"2"}
+	return 0, io.EOF
+}
+
+func (b *lateTrailer) Close() error { return nil }
+
+// A trailer that comes while a stream's head goes out is the client's when it has
+// read the body, and not before: whoever looks must not meet who writes.
+func TestATrailerWaitsForItsReader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key := engine.Key{Name: "k1", Provider: "openai", Kind: "openai", BaseURL: "https://api.openai.com/v1", Secret: secret.New(fake + "k1")}
+		e, err := engine.New(engine.Config{Keys: []engine.Key{key}, Services: []engine.Service{{Name: "svc", Keys: []string{"k1"}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := &lateTrailer{end: make(chan struct{})}
+		rt := &Transport{Engine: e, Service: "svc", Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+			body.res = &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {sseHead}}, Trailer: http.Header{"X-Sum": nil}, Body: body, ContentLength: -1, Request: r}
+			return body.res, nil
+		})}
+		req, _ := http.NewRequest("POST", "https://api.example/v1/chat/completions", strings.NewReader(chatBody))
+		res, err := rt.RoundTrip(req) // after the time that a stream without content is held
+		if err != nil {
+			t.Fatal(err)
+		}
+		close(body.end)
+		synctest.Wait()
+		if len(res.Trailer) != 1 || res.Trailer["X-Sum"] != nil {
+			t.Errorf("before the body was read: %v", res.Trailer)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		if res.Trailer.Get("X-Sum") != "1" || res.Trailer.Get("X-More") != "2" {
+			t.Errorf("after it: %v", res.Trailer)
+		}
+		_ = res.Body.Close()
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -42,8 +43,10 @@ type answerBody struct {
 	prices []provider.Prices
 	model  string
 	learn  *learner // reads what was made as it passes; nil where nothing was
-	// answer is whose body it is, redactor what its trailer passes.
+	// answer is whose body it is, redactor what its trailer passes. base has the
+	// trailer where a read may go on unseen; nil is answer.
 	answer   *http.Response
+	base     *http.Response
 	redactor *redactor
 	// end ends the request that outlives its client; nil of one that does not.
 	end    context.CancelFunc
@@ -77,9 +80,21 @@ func (a *answerBody) Read(p []byte) (n int, err error) {
 	}
 	if err != nil {
 		a.err = err
+		if a.base != nil {
+			a.answer.Trailer = a.base.Trailer
+		}
 		a.redactor.header(a.answer.Trailer)
 	}
 	return n, err
+}
+
+// apart is the answer for others to look at while a read of its body is still on
+// its way, which may bring its trailer.
+func (a *answerBody) apart(res *http.Response) *http.Response {
+	answer := *res
+	answer.Trailer = maps.Clone(res.Trailer)
+	a.base, a.answer = res, &answer
+	return a.answer
 }
 
 // guard begins to watch, or begins anew, for a body that says nothing.

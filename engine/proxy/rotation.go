@@ -259,7 +259,9 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 	case res.StatusCode == http.StatusNotModified:
 		v.Free = t.provider.FreeUnchanged
 	case res.StatusCode >= 200 && res.StatusCode < 300 && o.method != http.MethodHead:
-		a.form = formOf(res.Header)
+		if a.form = formOf(res.Header); a.form == stream {
+			res = a.apart(res)
+		}
 		if v = a.open(t.provider, answer, res); v.Kind != engine.OK {
 			v.Evidence.Message, v.Evidence.Code, v.Model = t.redactor.words(v.Evidence.Message), t.redactor.words(v.Evidence.Code), t.redactor.words(v.Model)
 		}
