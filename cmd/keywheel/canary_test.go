@@ -457,25 +457,24 @@ func (x *aviary) overTheSocket() {
 	}}}
 	defer h.CloseIdleConnections()
 	key := x.all["openai"].secret
-	for _, path := range []string{"/v1/snapshot", "/v1/snapshot?since=&requests=0", "/v1/events?after=0", "/v1/requests?after=0", "/v1/system", "/metrics", "/v1/nothing", "/v1/events?after=" + key} {
-		res, err := h.Get("http://keywheel" + path)
+	for _, r := range []struct{ method, path, body string }{
+		{"GET", "/v1/snapshot", ""}, {"GET", "/v1/snapshot?since=&requests=0", ""}, {"GET", "/v1/events?after=0", ""}, {"GET", "/v1/requests?after=0", ""}, {"GET", "/v1/system", ""},
+		{"GET", "/metrics", ""}, {"GET", "/v1/nothing", ""}, {"GET", "/v1/events?after=" + key, ""},
+		{"POST", "/v1/actions", `{"verb":"` + key + `"}`}, {"POST", "/v1/replace", `{"key":"` + key + `","secret":"` + key + `"}`},
+	} {
+		req, err := http.NewRequest(r.method, "http://keywheel"+r.path, strings.NewReader(r.body))
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := h.Do(req)
 		if err != nil {
 			x.t.Error(err)
 			continue
 		}
 		text, _ := io.ReadAll(res.Body)
 		_ = res.Body.Close()
-		x.look("the socket's "+path, string(text))
-	}
-	for path, body := range map[string]string{"/v1/actions": `{"verb":"` + key + `"}`, "/v1/replace": `{"key":"` + key + `","secret":"` + key + `"}`} {
-		res, err := h.Post("http://keywheel"+path, "application/json", strings.NewReader(body))
-		if err != nil {
-			x.t.Error(err)
-			continue
-		}
-		text, _ := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		x.look("the socket's "+path, string(text))
+		x.look("the socket's "+r.path, string(text))
 	}
 }
 
