@@ -103,24 +103,13 @@ func (e *Engine) BindingsSince(after uint64) []Binding {
 
 // WaitBindings is BindingsSince as soon as there is one, or ctx's error.
 func (e *Engine) WaitBindings(ctx context.Context, after uint64) ([]Binding, error) {
-	for {
-		e.mu.Lock()
-		bs := &e.bindings
-		list := bs.since(after)
+	bs := &e.bindings
+	return awaitNew(ctx, e, func() ([]Binding, <-chan struct{}) {
 		if bs.changed == nil {
 			bs.changed = make(chan struct{})
 		}
-		changed := bs.changed
-		e.mu.Unlock()
-		if len(list) > 0 {
-			return list, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
+		return bs.since(after), bs.changed
+	})
 }
 
 // Kind is the built-in provider whose answers a service's keys speak, "" of a

@@ -91,9 +91,15 @@ func (e *Engine) events(after uint64) []Event {
 // Wait returns the events after the given sequence number as soon as there is
 // one, or ctx's error.
 func (e *Engine) Wait(ctx context.Context, after uint64) ([]Event, error) {
+	return awaitNew(ctx, e, func() ([]Event, <-chan struct{}) { return e.events(after), e.log.changed })
+}
+
+// awaitNew is what look finds, as soon as it finds anything, or ctx's error. look
+// has the engine to itself; what it returns too is closed when it may find more.
+func awaitNew[T any](ctx context.Context, e *Engine, look func() ([]T, <-chan struct{})) ([]T, error) {
 	for {
 		e.mu.Lock()
-		list, changed := e.events(after), e.log.changed
+		list, changed := look()
 		e.mu.Unlock()
 		if len(list) > 0 {
 			return list, nil

@@ -19,9 +19,23 @@ func set(t time.Time, d time.Duration) time.Time {
 	return t
 }
 
+var limited = Verdict{Kind: RateLimited, Scope: ScopeKey, RetryAfter: 10 * time.Minute}
+
+// afterVerdict is an engine with one key, whose provider has said so of it.
+func afterVerdict(t *testing.T, v Verdict) *Engine {
+	t.Helper()
+	e := start(t, poolOf(1), Memory{})
+	l, err := e.Acquire(t.Context(), &Request{Service: "svc", Repeatable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Judge(v)
+	l.Close(Usage{}, nil)
+	return e
+}
+
 func TestASleepCountsAndAClockSetBackDoesNot(t *testing.T) {
 	t.Parallel()
-	limited := Verdict{Kind: RateLimited, Scope: ScopeKey, RetryAfter: 10 * time.Minute}
 	broke := Verdict{Kind: QuotaExhausted, Scope: ScopeKey} // one trial after a quarter of an hour
 	// A moment that a provider told knows no other clock than the wall's.
 	spent := Verdict{Kind: QuotaExhausted, Scope: ScopeKey, Until: time.Now().Add(10 * time.Minute).Round(0)}
@@ -48,13 +62,7 @@ func TestASleepCountsAndAClockSetBackDoesNot(t *testing.T) {
 		{"a clock set back, and not the time of the trial", broke, -24 * time.Hour, 14 * time.Minute, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := start(t, poolOf(1), Memory{})
-			l, err := e.Acquire(t.Context(), &Request{Service: "svc", Repeatable: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			l.Judge(c.verdict)
-			l.Close(Usage{}, nil)
+			e := afterVerdict(t, c.verdict)
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			// Virtual time has no monotonic clock: the engine is told the time.
@@ -78,13 +86,7 @@ func TestASleepCountsAndAClockSetBackDoesNot(t *testing.T) {
 // sets nothing back.
 func TestAClockReadBeforeItWasSet(t *testing.T) {
 	t.Parallel()
-	e := start(t, poolOf(1), Memory{})
-	l, err := e.Acquire(t.Context(), &Request{Service: "svc", Repeatable: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Judge(Verdict{Kind: RateLimited, Scope: ScopeKey, RetryAfter: 10 * time.Minute})
-	l.Close(Usage{}, nil)
+	e := afterVerdict(t, limited)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	before := time.Now().Add(time.Second)
@@ -101,13 +103,7 @@ func TestAClockReadBeforeItWasSet(t *testing.T) {
 // either.
 func TestAClockSetBackByALittle(t *testing.T) {
 	t.Parallel()
-	e := start(t, poolOf(1), Memory{})
-	l, err := e.Acquire(t.Context(), &Request{Service: "svc", Repeatable: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Judge(Verdict{Kind: RateLimited, Scope: ScopeKey, RetryAfter: 10 * time.Minute})
-	l.Close(Usage{}, nil)
+	e := afterVerdict(t, limited)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	// Steps of a second: set knows no shorter ones.
@@ -280,7 +276,7 @@ func TestAJournalFromTheFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(365 * 24 * time.Hour)
 		l := newLife(t, poolOf(2))
-		for _, v := range []Verdict{{Kind: RateLimited, Scope: ScopeKey, RetryAfter: 10 * time.Minute}, {Kind: QuotaExhausted, Scope: ScopeKey}} {
+		for _, v := range []Verdict{limited, {Kind: QuotaExhausted, Scope: ScopeKey}} {
 			r := &Request{Service: "svc", Repeatable: true}
 			lease, err := l.Acquire(t.Context(), r)
 			if err != nil {

@@ -18,32 +18,12 @@ import (
 //
 //	go test -bench Start ./cmd/keywheel
 func BenchmarkStart(b *testing.B) {
-	dir, err := os.MkdirTemp("", "kw")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	program := filepath.Join(dir, "program")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
-	models := map[string]map[string]any{}
-	for i := range 10 {
-		keys := make([]string, 10)
-		for j := range keys {
-			keys[j] = fmt.Sprintf("sk-test-not-a-key-%d-%d", i, j)
-		}
-		models[fmt.Sprintf("model-%d", i)] = map[string]any{"api_key": keys, "api_base": "https://api.openai.com/v1"}
-	}
-	configs, err := json.Marshal(models)
-	if err != nil {
-		b.Fatal(err)
-	}
+	p := newProgram(b)
+	p.path, p.workdir = build(b), p.dir
+	p.env = append(p.env, "XDG_RUNTIME_DIR="+p.dir, "LLM_MODEL_CONFIGS="+modelConfigs(b, 10, 10, "https://api.openai.com/v1"))
 	resident := 0
 	for b.Loop() {
-		c := exec.Command(program, "serve", "--listen", "127.0.0.1:0")
-		c.Dir = dir
-		c.Env = []string{"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "LLM_MODEL_CONFIGS=" + string(configs)}
+		c := p.command(b.Context(), "serve", "--listen", "127.0.0.1:0")
 		errs, err := c.StderrPipe()
 		if err != nil {
 			b.Fatal(err)
@@ -61,12 +41,40 @@ func BenchmarkStart(b *testing.B) {
 			b.Fatal("it ended before it listened: ", lines.Text())
 		}
 		resident = max(resident, residentKB(c.Process.Pid))
-		_ = c.Process.Kill()
-		_ = c.Wait()
+		kill(c)
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/start")
 	b.ReportMetric(float64(resident)/1024, "MiB-resident")
+}
+
+// build builds the program as it is delivered: the one that tests run has the
+// tests in it.
+func build(b *testing.B) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "program")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// modelConfigs is what LLM_MODEL_CONFIGS says of models with as many keys each.
+func modelConfigs(b *testing.B, models, keys int, base string) string {
+	b.Helper()
+	configs := map[string]map[string]any{}
+	for i := range models {
+		secrets := make([]string, keys)
+		for j := range secrets {
+			secrets[j] = fmt.Sprintf("sk-test-not-a-key-%d-%d", i, j)
+		}
+		configs[fmt.Sprintf("model-%02d", i)] = map[string]any{"api_key": secrets, "api_base": base}
+	}
+	text, err := json.Marshal(configs)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return string(text)
 }
 
 // residentKB is the memory of a process, 0 where the system does not tell.

@@ -21,11 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/charmbracelet/x/vt"
-	"github.com/creack/pty"
-
 	"keywheel/engine"
-	"keywheel/engine/control"
 	"keywheel/engine/provider"
 )
 
@@ -44,7 +40,7 @@ var shapes = map[string]string{"openai": "sk-proj-%s", "anthropic": "sk-ant-api0
 func TestCanary(t *testing.T) {
 	t.Parallel()
 	x := newAviary(t)
-	serve := x.serve()
+	x.serve(t)
 	x.run("", "disable", "spare", "--socket", x.socket) // which there is an alert of
 	x.everyError()
 	x.atTheDoor()
@@ -57,11 +53,11 @@ func TestCanary(t *testing.T) {
 	x.overTheSocket()
 	x.log.await(t, "command "+x.dir+"/in/alert failed")
 	x.log.await(t, "alert not delivered: webhook")
-	x.crash(serve, syscall.SIGQUIT)
-	serve = x.serve() // with the journal of the one before
+	x.crash(syscall.SIGQUIT)
+	x.serve(t) // with the journal of the one before
 	x.run("", "events", "--socket", x.socket)
 	x.overTheSocket()
-	x.crash(serve, syscall.SIGABRT)
+	x.crash(syscall.SIGABRT)
 	x.both()
 	for _, c := range rootCommand().Commands() {
 		if _, ran := x.ran.Load(c.Name()); !ran && c.Name() != "serve" {
@@ -69,9 +65,8 @@ func TestCanary(t *testing.T) {
 		}
 	}
 
-	x.look("the log", x.log.b.String())
-	x.look("what clients got", x.answers.b.String())
-	x.look("what the webhook got", x.hooked.b.String())
+	x.look("what clients got", x.answers.text())
+	x.look("what the webhook got", x.hooked.text())
 	for _, f := range []string{"child.txt", "alert.txt"} {
 		if info, err := os.Stat(filepath.Join(x.dir, "out", f)); err != nil || info.Size() == 0 {
 			t.Errorf("no child wrote %s: %v", f, err)
@@ -86,13 +81,10 @@ func TestCanary(t *testing.T) {
 // aviary is the program, its surroundings, and all that it says.
 type aviary struct {
 	*cage
-	dir, socket, base string
-	env               []string
-	up                *httptest.Server
-	client            *control.Client
-	log               notes // of serve
-	answers           notes // what clients got
-	hooked            notes // what the webhook got
+	*program
+	up      *httptest.Server
+	answers notes // what clients got
+	hooked  notes // what the webhook got
 	// rejected are the secrets that test calls refuse.
 	rejected sync.Map
 	ran      sync.Map // the verbs
@@ -100,12 +92,11 @@ type aviary struct {
 }
 
 func newAviary(t *testing.T) *aviary {
-	dir, err := os.MkdirTemp("", "kw") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	x := &aviary{cage: newCage(t), dir: dir, socket: filepath.Join(dir, "run", "kw.sock")}
+	x := &aviary{cage: newCage(t), program: newProgram(t)}
+	dir := x.dir
+	x.config, x.workdir = filepath.Join(dir, "in", "keywheel.toml"), filepath.Join(dir, "cwd")
+	x.first = "ulimit -c unlimited; umask 0;" // careless of files' rights and of core dumps
+	x.answersAt(filepath.Join(dir, "run", "kw.sock"))
 	for _, d := range []string{"in", "out", "run", "home", "state", "tmp", "cwd", "init"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
 			t.Fatal(err)
@@ -113,7 +104,6 @@ func newAviary(t *testing.T) *aviary {
 	}
 	x.up = httptest.NewServer(http.HandlerFunc(x.upstream))
 	t.Cleanup(x.up.Close)
-	x.client = control.NewClient(x.socket)
 	x.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir + "/home", "XDG_RUNTIME_DIR=" + dir + "/run", "XDG_STATE_HOME=" + dir + "/state", "TMPDIR=" + dir + "/tmp",
 		"TERM=xterm-256color", "LANG=C.UTF-8", "GORACE=atexit_sleep_ms=0", "GOTRACEBACK=crash",
 		"CANARY_TOKEN=" + x.hatch("token", "%s"), "CANARY_HOOK=" + x.up.URL + "/hook/" + x.hatch("webhook", "%s")}
@@ -204,32 +194,13 @@ func (x *aviary) upstream(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"object":"list","data":[]}`)
 }
 
-// serve starts the program, careless of files' rights and of core dumps.
-func (x *aviary) serve() *exec.Cmd {
-	c := exec.Command("sh", "-c", `ulimit -c unlimited; umask 0; exec keywheel serve --debug --config "$0" --socket "$1"`, filepath.Join(x.dir, "in", "keywheel.toml"), x.socket)
-	c.Env, c.Dir = x.env, filepath.Join(x.dir, "cwd")
-	c.Stdout, c.Stderr = &x.log, &x.log
-	if err := c.Start(); err != nil {
-		x.t.Fatal(err)
-	}
-	x.t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for range 12_000 { // two minutes
-		if s, err := x.client.Snapshot(x.t.Context()); err == nil {
-			x.base = "http://" + s.Proxy.Listen
-			return c
-		}
-		<-tick.C
-	}
-	x.t.Fatalf("it does not start: %s", x.log.b.String())
-	return nil
-}
+// serve starts the program, which tells all it can.
+func (x *aviary) serve(t *testing.T) { x.program.serve(t, "--debug") }
 
 // ask sends a request, and notes what comes back but for the body of a good
 // answer.
 func (x *aviary) ask(method, path, body string, headers ...string) int {
-	req, err := http.NewRequest(method, x.base+path, strings.NewReader(body))
+	req, err := http.NewRequest(method, x.url(path), strings.NewReader(body))
 	if err != nil {
 		x.t.Error(err)
 		return 0
@@ -303,8 +274,8 @@ func (x *aviary) atTheDoor() {
 func (x *aviary) run(stdin string, args ...string) string {
 	ctx, cancel := context.WithTimeout(x.t.Context(), 5*time.Minute)
 	defer cancel()
-	c := exec.CommandContext(ctx, "keywheel", args...)
-	c.Env, c.Dir, c.Stdin = x.env, filepath.Join(x.dir, "init"), strings.NewReader(stdin)
+	c := x.command(ctx, args...)
+	c.Dir, c.Stdin = filepath.Join(x.dir, "init"), strings.NewReader(stdin)
 	out, _ := c.CombinedOutput()
 	x.look("keywheel "+args[0], string(out))
 	x.ran.Store(args[0], true)
@@ -316,7 +287,7 @@ func (x *aviary) run(stdin string, args ...string) string {
 
 // verbs runs every verb that there is.
 func (x *aviary) verbs() {
-	cfg, key, odd := filepath.Join(x.dir, "in", "keywheel.toml"), x.all["openai"].secret, x.hatch("stranger", "sk-proj-%s")
+	cfg, key, odd := x.config, x.all["openai"].secret, x.hatch("stranger", "sk-proj-%s")
 	x.rejected.Store(odd, true)
 	answer := "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\n\r\n" + `{"error":{"message":"Incorrect API key provided: ` + key + `","code":"invalid_api_key"}}`
 	runs := [][]string{
@@ -352,7 +323,7 @@ func (x *aviary) verbs() {
 // live has the providers asked about keys that they reject, in as many words as
 // they have.
 func (x *aviary) live() {
-	cfg := filepath.Join(x.dir, "in", "keywheel.toml")
+	cfg := x.config
 	for _, name := range provider.Names() {
 		x.rejected.Store(x.all[name].secret, true)
 	}
@@ -379,14 +350,10 @@ func (x *aviary) demo() {
 
 // both is the proxy and its monitor in one, which breaks down.
 func (x *aviary) both() {
-	s := x.terminal("--config", filepath.Join(x.dir, "in", "keywheel.toml"), "--socket", x.socket)
+	s := x.terminal("--config", x.config, "--socket", x.socket)
 	s.until(x.t, `Services \d+`)
-	if snap, err := x.client.Snapshot(x.t.Context()); err != nil {
-		x.t.Error(err)
-	} else {
-		x.base = "http://" + snap.Proxy.Listen
-		x.ask("POST", "/openai/v1/chat/completions", `{"model":"gpt-4o","messages":[]}`, "X-Say", "0 400", "Content-Type", "application/json")
-	}
+	x.awaitAnswer(x.t)
+	x.ask("POST", "/openai/v1/chat/completions", `{"model":"gpt-4o","messages":[]}`, "X-Say", "0 400", "Content-Type", "application/json")
 	x.openFiles(s.cmd)
 	s.end(syscall.SIGQUIT)
 	if !strings.Contains(s.raw.String(), "goroutine ") {
@@ -395,47 +362,14 @@ func (x *aviary) both() {
 	x.look("the terminal of both", s.raw.String())
 }
 
-// shown is the program in a terminal, and all that it wrote there.
-type shown struct {
-	*running
-	raw  bytes.Buffer
-	busy sync.WaitGroup
-}
-
-func (x *aviary) terminal(args ...string) *shown {
-	c := exec.Command("keywheel", args...)
-	c.Env, c.Dir = x.env, filepath.Join(x.dir, "cwd")
+func (x *aviary) terminal(args ...string) *screen {
 	x.ran.Store(args[0], true)
-	return inTerminal(x.t, c)
-}
-
-// inTerminal starts a program in a terminal.
-func inTerminal(t *testing.T, c *exec.Cmd) *shown {
-	t.Helper()
-	f, err := pty.StartWithSize(c, &pty.Winsize{Cols: 160, Rows: 40})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill() })
-	s := &shown{running: &running{cmd: c, pty: f, term: vt.NewEmulator(160, 40), changed: make(chan struct{})}}
-	s.busy.Go(func() { s.watch(io.TeeReader(f, &s.raw)) })
-	s.busy.Go(func() { _, _ = io.Copy(f, s.term) })
-	return s
-}
-
-// end ends it by a signal; raw is whole then.
-func (s *shown) end(how syscall.Signal) {
-	_ = s.cmd.Process.Signal(how)
-	_ = s.cmd.Wait()
-	_ = s.term.InputPipe().(io.Closer).Close()
-	_ = s.pty.Close()
-	s.busy.Wait()
+	return inTerminal(x.t, x.command(x.t.Context(), args...), 160, 40)
 }
 
 // screens shows all screens in a terminal, and types a secret into one of them.
 func (x *aviary) screens() {
 	s := x.terminal("attach", "--socket", x.socket)
-	f := s.pty
 	s.until(x.t, `Services \d+`)
 	for _, step := range []struct{ keys, shows string }{
 		{"1", `Services \d+`}, {"w", `.`}, {"2", ` Keys \d+ `}, {"\r", `.`}, {"w", `.`}, {"3", `Timeline`}, {"\r", `.`}, {"4", `Traffic`}, {"\r", `.`}, {"5", `System`}, {"?", `.`},
@@ -445,40 +379,18 @@ func (x *aviary) screens() {
 		// another key, and is pressed again.
 		for try := 0; try == 0 || try < 20 && len(step.keys) == 1 && !s.shows(step.shows, time.Second); try++ {
 			if len(step.keys) == 1 && step.keys >= "1" && step.keys <= "5" {
-				_, _ = io.WriteString(f, "\x1b")
+				s.typed(x.t, "\x1b")
 				s.shows(`\A\z`, 50*time.Millisecond)
 			}
-			if _, err := io.WriteString(f, step.keys); err != nil {
-				x.t.Fatal(err)
-			}
+			s.typed(x.t, step.keys)
 		}
 		if !s.shows(step.shows, 2*time.Minute) {
 			x.t.Errorf("after %.1q the screen did not show %s", step.keys, step.shows)
 		}
-		s.mu.Lock()
-		x.look("the screen", s.term.String())
-		s.mu.Unlock()
+		x.look("the screen", s.text())
 	}
 	s.end(syscall.SIGTERM)
 	x.look("the terminal", s.raw.String())
-}
-
-// shows waits a while for the screen to show a pattern.
-func (s *running) shows(pattern string, within time.Duration) bool {
-	want, late := regexp.MustCompile(pattern), time.After(within)
-	for {
-		s.mu.Lock()
-		text, changed := s.term.String(), s.changed
-		s.mu.Unlock()
-		if want.MatchString(text) {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-late:
-			return false
-		}
-	}
 }
 
 // replaced gives a key another secret, which is accepted.
@@ -494,7 +406,7 @@ func (x *aviary) replaced() {
 // read where it looks.
 func (x *aviary) brokenFiles() {
 	key := x.all["openai"].secret
-	cfg := filepath.Join(x.dir, "in", "keywheel.toml")
+	cfg := x.config
 	fine, err := os.ReadFile(cfg)
 	if err != nil {
 		x.t.Fatal(err)
@@ -531,8 +443,8 @@ func (x *aviary) brokenFiles() {
 	for _, dotenv := range []string{"LLM_MODEL_CONFIGS={\"m\": {\"api_key\": [\"" + key + "\", \"" + key + "]}}\n", "LLM_MODEL_CONFIGS='{\"m\": {\"api_key\": \"" + key + "\", \"api_base\": \"" + key + "\"}}'\n",
 		"API_KEY=" + key + "\nAPI_BASE=http://" + key + "/\n", key + "\n=" + key + "\nAPI_KEY=\"" + key + "\n", "LLM_MODEL_CONFIGS={\"" + key + "\": {\"" + key + "\": 1}}\n"} {
 		x.file("env/.env", dotenv, 0o600)
-		c := exec.Command("keywheel", "check")
-		c.Env, c.Dir = x.env[:len(x.env):len(x.env)], dir
+		c := x.command(x.t.Context(), "check")
+		c.Dir = dir
 		out, _ := c.CombinedOutput()
 		x.look("check of a broken .env", string(out))
 	}
@@ -545,25 +457,24 @@ func (x *aviary) overTheSocket() {
 	}}}
 	defer h.CloseIdleConnections()
 	key := x.all["openai"].secret
-	for _, path := range []string{"/v1/snapshot", "/v1/snapshot?since=&requests=0", "/v1/events?after=0", "/v1/requests?after=0", "/v1/system", "/metrics", "/v1/nothing", "/v1/events?after=" + key} {
-		res, err := h.Get("http://keywheel" + path)
+	for _, r := range []struct{ method, path, body string }{
+		{"GET", "/v1/snapshot", ""}, {"GET", "/v1/snapshot?since=&requests=0", ""}, {"GET", "/v1/events?after=0", ""}, {"GET", "/v1/requests?after=0", ""}, {"GET", "/v1/system", ""},
+		{"GET", "/metrics", ""}, {"GET", "/v1/nothing", ""}, {"GET", "/v1/events?after=" + key, ""},
+		{"POST", "/v1/actions", `{"verb":"` + key + `"}`}, {"POST", "/v1/replace", `{"key":"` + key + `","secret":"` + key + `"}`},
+	} {
+		req, err := http.NewRequest(r.method, "http://keywheel"+r.path, strings.NewReader(r.body))
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := h.Do(req)
 		if err != nil {
 			x.t.Error(err)
 			continue
 		}
 		text, _ := io.ReadAll(res.Body)
 		_ = res.Body.Close()
-		x.look("the socket's "+path, string(text))
-	}
-	for path, body := range map[string]string{"/v1/actions": `{"verb":"` + key + `"}`, "/v1/replace": `{"key":"` + key + `","secret":"` + key + `"}`} {
-		res, err := h.Post("http://keywheel"+path, "application/json", strings.NewReader(body))
-		if err != nil {
-			x.t.Error(err)
-			continue
-		}
-		text, _ := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		x.look("the socket's "+path, string(text))
+		x.look("the socket's "+r.path, string(text))
 	}
 }
 
@@ -583,7 +494,8 @@ func (x *aviary) openFiles(c *exec.Cmd) {
 }
 
 // crash ends the program by a signal that dumps its goroutines.
-func (x *aviary) crash(c *exec.Cmd, s syscall.Signal) {
+func (x *aviary) crash(s syscall.Signal) {
+	c := x.cmd
 	for _, name := range []string{"cmdline", "comm"} {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", c.Process.Pid, name))
 		x.look(name, string(text))
@@ -597,6 +509,7 @@ func (x *aviary) crash(c *exec.Cmd, s syscall.Signal) {
 	}
 	_ = c.Wait()
 	x.log.await(x.t, "goroutine ")
+	x.look("the log", x.log.text())
 	if c.ProcessState.Sys().(syscall.WaitStatus).CoreDump() {
 		x.t.Error("it dumped core")
 	}

@@ -60,6 +60,6 @@ Exit code 2: the config is wrong. 3: a key or a service needs a person.`,
 		},
 	}
 	c.Flags().BoolVar(&live, "live", false, "ask the providers too, by their free test calls: nothing is spent")
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, stable and versioned")
+	jsonFlag(c, &asJSON)
 	return c
 }

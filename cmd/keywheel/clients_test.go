@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"keywheel/engine"
-	"keywheel/engine/control"
 	"keywheel/engine/secret"
 	"keywheel/engine/sim"
 )
@@ -44,7 +43,7 @@ func TestRealClients(t *testing.T) {
 func keysDie(t *testing.T, command []string) {
 	s := clientsServed(t, "10s")
 	client := exec.CommandContext(t.Context(), command[0], append(command[1:], "work")...)
-	client.Env = s.env
+	client.Env = s.clientEnv
 	in, err := client.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -138,17 +137,13 @@ func allGone(t *testing.T, command []string) {
 // clientsServe is a running keywheel with five keys of three accounts at each
 // of the two providers.
 type clientsServe struct {
+	*program
 	openai, anthropic *sim.Upstream
-	control           *control.Client
-	env               []string // for the clients
+	clientEnv         []string
 }
 
 func clientsServed(t *testing.T, patience string) *clientsServe {
-	dir, err := os.MkdirTemp("", "kw") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p := newProgram(t)
 	var toml strings.Builder
 	fmt.Fprintf(&toml, "listen = \"127.0.0.1:0\"\npatience = %q\n", patience)
 	upstream := func(kind, model string) *sim.Upstream {
@@ -168,63 +163,28 @@ func clientsServed(t *testing.T, patience string) *clientsServe {
 		t.Cleanup(func() { _ = u.Close() })
 		fmt.Fprintf(&toml, "[providers.%s-sim]\nkind = %q\nbase_url = %q\n", kind, kind, u.BaseURL())
 		for _, k := range keys {
-			file := filepath.Join(dir, k.Name)
-			if err := os.WriteFile(file, []byte(k.Secret.Reveal()), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			file := filepath.Join(p.dir, k.Name)
+			write(t, file, k.Secret.Reveal())
 			fmt.Fprintf(&toml, "[keys.%s]\nprovider = \"%s-sim\"\nsecret = \"file:%s\"\naccount = %q\n", k.Name, kind, file, k.Account)
 		}
 		fmt.Fprintf(&toml, "[services.%s]\nkeys = [\"%s\"]\ntoken = \"env:TOKEN\"\n", kind+"-clients",
 			strings.Join(u.Keys(), `", "`))
 		return u
 	}
-	s := &clientsServe{openai: upstream("openai", "gpt-4o"), anthropic: upstream("anthropic", "claude-test-1")}
-	s.control, _ = serveIn(t, dir, toml.String(), "TOKEN=the-clients-token")
-	base := "http://" + s.snapshot(t).Proxy.Listen
-	s.env = append(plainEnv(dir), "OPENAI_BASE_URL="+base+"/openai-clients/v1", "OPENAI_API_KEY=the-clients-token",
-		"ANTHROPIC_BASE_URL="+base+"/anthropic-clients", "ANTHROPIC_API_KEY=the-clients-token")
+	s := &clientsServe{program: p, openai: upstream("openai", "gpt-4o"), anthropic: upstream("anthropic", "claude-test-1")}
+	write(t, p.config, toml.String())
+	p.env = append(p.env, "TOKEN=the-clients-token")
+	p.serve(t)
+	s.clientEnv = append(plainEnv(p.dir), "OPENAI_BASE_URL="+p.url("/openai-clients/v1"), "OPENAI_API_KEY=the-clients-token",
+		"ANTHROPIC_BASE_URL="+p.url("/anthropic-clients"), "ANTHROPIC_API_KEY=the-clients-token")
 	return s
-}
-
-// plainEnv is an environment that holds no key.
-func plainEnv(home string) []string { return []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")} }
-
-// serveIn starts the real program with a config in dir, until the test ends.
-func serveIn(t *testing.T, dir, toml string, env ...string) (client *control.Client, pid int) {
-	t.Helper()
-	config, socket := filepath.Join(dir, "keywheel.toml"), filepath.Join(dir, "kw.sock")
-	if err := os.WriteFile(config, []byte(toml), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command("keywheel", "serve", "--config", config, "--socket", socket)
-	c.Env = append(plainEnv(dir), env...)
-	log := &notes{}
-	c.Stderr = log
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		_ = c.Wait()
-	})
-	log.await(t, "listening")
-	return control.NewClient(socket), c.Process.Pid
-}
-
-func (s *clientsServe) snapshot(t *testing.T) engine.Snapshot {
-	t.Helper()
-	snap, err := s.control.Snapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return snap
 }
 
 // disableAll disables every key for some seconds; 0 is until enabled.
 func (s *clientsServe) disableAll(t *testing.T, seconds float64) {
 	t.Helper()
 	for _, name := range append(s.openai.Keys(), s.anthropic.Keys()...) {
-		if _, err := s.control.Do(t.Context(), engine.Action{Verb: engine.VerbDisable, Key: name, ForS: seconds}); err != nil {
+		if _, err := s.client.Do(t.Context(), engine.Action{Verb: engine.VerbDisable, Key: name, ForS: seconds}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -236,7 +196,7 @@ func (s *clientsServe) run(t *testing.T, command []string, mode string, first fu
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	client := exec.CommandContext(ctx, command[0], append(command[1:], mode)...)
-	client.Env = s.env
+	client.Env = s.clientEnv
 	out := &notes{}
 	client.Stdout, client.Stderr = out, out
 	in, err := client.StdinPipe()
@@ -252,5 +212,5 @@ func (s *clientsServe) run(t *testing.T, command []string, mode string, first fu
 		_, _ = io.WriteString(in, "\n")
 	}
 	err = client.Wait()
-	return out.b.String(), err
+	return out.text(), err
 }

@@ -54,7 +54,7 @@ A token is shown as where it is read from, never as itself.`,
 	}
 	c.Flags().BoolVar(&docker, "docker", false, "for a client in a container, through "+client.DockerHost)
 	c.Flags().StringVar(&only, "only", "", "with --docker, one of the texts alone: toml, variables, compose, librechat")
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, stable and versioned")
+	jsonFlag(c, &asJSON)
 	return c
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -56,7 +55,7 @@ func printExplanation(text []byte) error {
 	if err := json.Unmarshal(text, &fields); err != nil {
 		return err
 	}
-	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	t := columns(os.Stdout)
 	for _, name := range []string{"verdict", "scope", "model", "retry_after_ms", "until", "limit", "code", "message", "rule", "evidence"} {
 		switch v := fields[name].(type) {
 		case nil:

@@ -7,16 +7,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"keywheel/engine/control"
 	"keywheel/engine/journal"
 )
 
@@ -29,17 +26,13 @@ func BenchmarkJournal(b *testing.B) {
 	up := httptest.NewServer(&killed{})
 	defer up.Close()
 	kept, lost := serving(b, up.URL), serving(b, up.URL, "--no-journal")
-	if kept.cpu() == 0 {
-		b.Skip("this system does not tell what a process takes")
-	}
 	for b.Loop() {
-		for _, p := range []*served{kept, lost} {
-			p.drive(b) // warm
-		}
+		drive(b, kept) // warm
+		drive(b, lost)
 		var ratios []float64
 		var with, without []float64
 		for range 10 {
-			w, o := kept.drive(b), lost.drive(b)
+			w, o := drive(b, kept), drive(b, lost)
 			with, without, ratios = append(with, w), append(without, o), append(ratios, w/o)
 		}
 		b.ReportMetric(median(ratios), "times")
@@ -64,14 +57,14 @@ func BenchmarkSoak(b *testing.B) {
 	for b.Loop() {
 		begun, requests, early := time.Now(), 0, 0
 		for time.Since(begun) < long {
-			p.send(b)
+			send(b, p)
 			if requests += 2000; early == 0 && time.Since(begun) >= long/10 {
-				early = residentKB(p.pid)
+				early = residentKB(p.cmd.Process.Pid)
 			}
 		}
 		b.ReportMetric(float64(requests)/time.Since(begun).Seconds(), "requests/s")
 		b.ReportMetric(float64(early)/1024, "MiB-early")
-		b.ReportMetric(float64(residentKB(p.pid))/1024, "MiB-late")
+		b.ReportMetric(float64(residentKB(p.cmd.Process.Pid))/1024, "MiB-late")
 	}
 }
 
@@ -80,52 +73,17 @@ func median(list []float64) float64 {
 	return (list[(len(list)-1)/2] + list[len(list)/2]) / 2
 }
 
-// served is a program that serves.
-type served struct {
-	pid  int
-	base string
-}
-
-// serving starts the program with ten keys on an upstream.
-func serving(b *testing.B, upstream string, args ...string) *served {
+// serving is a program that serves ten keys of an upstream.
+func serving(b *testing.B, upstream string, args ...string) *program {
 	b.Helper()
-	dir, err := os.MkdirTemp("", "kw") // a socket's path must be short
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = os.RemoveAll(dir) })
-	toml := fmt.Sprintf("listen = \"127.0.0.1:0\"\njournal = \"kw.db\"\n[providers.up]\nkind = \"openai\"\nbase_url = \"%s/v1\"\n", upstream)
-	var names []string
-	for i := range 10 {
-		toml += fmt.Sprintf("[keys.k%d]\nprovider = \"up\"\nsecret = \"env:KEY_%d\"\n", i, i)
-		names = append(names, fmt.Sprintf("%q", fmt.Sprintf("k%d", i)))
-	}
-	toml += "[services.ui]\nkeys = [" + strings.Join(names, ", ") + "]\n"
-	if err := os.WriteFile(filepath.Join(dir, "keywheel.toml"), []byte(toml), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	socket := filepath.Join(dir, "kw.sock")
-	c := exec.Command("keywheel", append([]string{"serve", "--config", filepath.Join(dir, "keywheel.toml"), "--socket", socket}, args...)...)
-	c.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
-	for i := range 10 {
-		c.Env = append(c.Env, fmt.Sprintf("KEY_%d=sk-test-not-a-key-%d", i, i))
-	}
-	log := &notes{}
-	c.Stderr = log
-	if err := c.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	log.await(b, "listening")
-	s, err := control.NewClient(socket).Snapshot(b.Context())
-	if err != nil {
-		b.Fatal(err)
-	}
-	return &served{c.Process.Pid, "http://" + s.Proxy.Listen + "/ui/v1"}
+	p := newProgram(b)
+	p.configure(b, upstream, 10)
+	p.serve(b, args...)
+	return p
 }
 
 // send sends 2,000 requests in a second.
-func (s *served) send(b *testing.B) {
+func send(b *testing.B, p *program) {
 	const clients, each = 20, 100
 	var all sync.WaitGroup
 	for range clients {
@@ -134,7 +92,7 @@ func (s *served) send(b *testing.B) {
 			defer tick.Stop()
 			for range each {
 				<-tick.C
-				if status := chatOnce(context.Background(), s.base); status != http.StatusOK {
+				if status := chatOnce(context.Background(), p.url("/ui/v1")); status != http.StatusOK {
 					b.Errorf("answered %d", status)
 				}
 			}
@@ -145,24 +103,11 @@ func (s *served) send(b *testing.B) {
 
 // drive sends 2,000 requests in a second and returns what one cost the program,
 // in µs of processor time, the writing after them included.
-func (s *served) drive(b *testing.B) float64 {
-	was := s.cpu()
-	s.send(b)
+func drive(b *testing.B, p *program) float64 {
+	was := cpu(b, p.cmd.Process.Pid)
+	send(b, p)
 	<-time.After(400 * time.Millisecond)
-	return float64((s.cpu() - was).Microseconds()) / 2000
-}
-
-// cpu is the processor time that the program has taken, 0 where the system does
-// not tell.
-func (s *served) cpu() (sum time.Duration) {
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.pid))
-	for _, t := range tasks {
-		text, _ := os.ReadFile(t)
-		ran, _, _ := strings.Cut(string(text), " ")
-		ns, _ := strconv.ParseInt(ran, 10, 64)
-		sum += time.Duration(ns)
-	}
-	return sum
+	return float64((cpu(b, p.cmd.Process.Pid) - was).Microseconds()) / 2000
 }
 
 // BenchmarkUsage runs `keywheel usage --since 30d` on a journal of ten million
@@ -171,9 +116,8 @@ func (s *served) cpu() (sum time.Duration) {
 //
 //	go test -run xxx -bench Usage ./cmd/keywheel
 func BenchmarkUsage(b *testing.B) {
-	dir := b.TempDir()
-	path := filepath.Join(dir, "kw.db")
-	j, err := journal.Open(path, journal.Options{MaxQueued: 1 << 20, MaxQueuedBytes: 1 << 30})
+	p := newProgram(b, "KEY_A=sk-test-not-a-key-a")
+	j, err := journal.Open(filepath.Join(p.dir, "kw.db"), journal.Options{MaxQueued: 1 << 20, MaxQueuedBytes: 1 << 30})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -198,16 +142,11 @@ func BenchmarkUsage(b *testing.B) {
 	if requests < 10_000_000 {
 		b.Fatalf("only %d requests", requests)
 	}
-	toml := "journal = \"kw.db\"\n[keys.a]\nprovider = \"openai\"\nsecret = \"env:KEY_A\"\n[services.ui]\nkeys = [\"a\"]\n"
-	if err := os.WriteFile(filepath.Join(dir, "keywheel.toml"), []byte(toml), 0o600); err != nil {
-		b.Fatal(err)
-	}
+	write(b, p.config, "journal = \"kw.db\"\n[keys.a]\nprovider = \"openai\"\nsecret = \"env:KEY_A\"\n[services.ui]\nkeys = [\"a\"]\n")
 	for _, by := range []string{"service", "key,model"} {
 		b.Run(by, func(b *testing.B) {
 			for b.Loop() {
-				c := exec.Command("keywheel", "usage", "--since", "30d", "--by", by, "--csv", "--config", filepath.Join(dir, "keywheel.toml"))
-				c.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "KEY_A=sk-test-not-a-key-a"}
-				out, err := c.CombinedOutput()
+				out, err := p.command(b.Context(), "usage", "--since", "30d", "--by", by, "--csv", "--config", p.config).CombinedOutput()
 				if err != nil || strings.Count(string(out), "\n") < 6 {
 					b.Fatalf("%v\n%s", err, out)
 				}

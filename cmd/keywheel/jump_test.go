@@ -10,8 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -25,7 +23,6 @@ import (
 
 	"keywheel/cmd/keywheel/testdata/clock"
 	"keywheel/engine"
-	"keywheel/engine/control"
 )
 
 // TestClockJumps sets the clock of the real program while clients keep it busy:
@@ -42,7 +39,7 @@ func TestClockJumps(t *testing.T) {
 	t.Parallel()
 	j := newJumps(t)
 	j.set(0)
-	j.start()
+	j.serve(t)
 	j.run("lend", "lent", "ui", "--for", "30m")
 	j.run("disable", "off", "--for", "5h")
 	screen := j.attach()
@@ -84,7 +81,7 @@ func TestClockJumps(t *testing.T) {
 	before := j.books()
 	j.stop()
 	j.set(0)
-	j.start()
+	j.serve(t)
 	if after := j.books(); after.requests != before.requests || after.tokens != before.tokens || after.used != after.tokens {
 		t.Errorf("after a restart it remembers %+v, before it %+v", after, before)
 	}
@@ -111,15 +108,10 @@ type jump struct {
 
 // jumps is the real program with a clock of its own, its provider and clients.
 type jumps struct {
-	t           *testing.T
-	dir, socket string
-	env         []string
-	up          *httptest.Server
-	serve       *exec.Cmd
-	log         *notes
-	client      *control.Client
-	base        string
-	answered    map[string]*atomic.Int64
+	*program
+	t        *testing.T
+	up       *httptest.Server
+	answered map[string]*atomic.Int64
 
 	mu  sync.Mutex
 	off time.Duration
@@ -135,24 +127,17 @@ type jumps struct {
 type rest struct{ since, until time.Time }
 
 func newJumps(t *testing.T) *jumps {
-	dir, err := os.MkdirTemp("", "kw") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	j := &jumps{t: t, dir: dir, socket: filepath.Join(dir, "kw.sock"), rests: map[string]rest{}, calls: map[string]int{},
+	j := &jumps{program: newProgram(t, "TZ=UTC"), t: t, rests: map[string]rest{}, calls: map[string]int{},
 		answered: map[string]*atomic.Int64{"ui": {}, "tight": {}, "hub": {}, "slow": {}}}
 	j.up = httptest.NewServer(j)
 	t.Cleanup(j.up.Close)
-	j.env = append(plainEnv(dir), clock.Env+"="+filepath.Join(dir, "clock"), "TERM=xterm-256color", "LANG=C.UTF-8", "TZ=UTC", "GORACE=atexit_sleep_ms=0")
+	j.env = append(j.env, clock.Env+"="+filepath.Join(j.dir, "clock"))
 	var toml strings.Builder
 	fmt.Fprintf(&toml, "listen = \"127.0.0.1:0\"\njournal = \"kw.db\"\nheader_timeout = \"1m\"\nidle_timeout = \"1m\"\n")
 	fmt.Fprintf(&toml, "[providers.up]\nkind = \"openai\"\nbase_url = \"%s/v1\"\n[providers.hub]\nkind = \"github\"\nbase_url = \"%[1]s\"\n", j.up.URL)
 	key := func(name, provider, more string) {
 		fmt.Fprintf(&toml, "[keys.%s]\nprovider = %q\nsecret = \"file:secret-%[1]s\"\naccount = %[1]q\n%[3]s\n", name, provider, more)
-		if err := os.WriteFile(filepath.Join(dir, "secret-"+name), []byte("sk-test-not-a-key-"+name), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(j.dir, "secret-"+name), "sk-test-not-a-key-"+name)
 	}
 	key("plain", "up", "")
 	key("minute", "up", fmt.Sprintf("limits = { rpm = %d }", perMinute))
@@ -167,9 +152,7 @@ func newJumps(t *testing.T) *jumps {
 	key("hub2", "hub", "")
 	fmt.Fprintf(&toml, "[services.ui]\nkeys = [\"plain\", \"minute\", \"day\", \"month\", \"slow\", \"spent\", \"off\"]\n[services.tight]\nkeys = [\"tight\"]\n"+
 		"[services.hub]\nkeys = [\"hub\", \"hub2\"]\n[services.other]\nkeys = [\"lent\"]\n")
-	if err := os.WriteFile(filepath.Join(dir, "keywheel.toml"), []byte(toml.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, j.config, toml.String())
 	return j
 }
 
@@ -254,31 +237,16 @@ func (j *jumps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// start starts the program, stop ends it in good order.
-func (j *jumps) start() {
-	j.t.Helper()
-	j.serve = exec.Command("keywheel", "serve", "--config", filepath.Join(j.dir, "keywheel.toml"), "--socket", j.socket)
-	j.serve.Env, j.log = j.env, &notes{}
-	j.serve.Stderr = j.log
-	if err := j.serve.Start(); err != nil {
-		j.t.Fatal(err)
-	}
-	of := j.serve
-	j.t.Cleanup(func() { _ = of.Process.Kill() })
-	j.log.await(j.t, "listening")
-	j.client = control.NewClient(j.socket)
-	j.base = "http://" + j.snapshot().Proxy.Listen
-}
-
+// stop ends the program in good order.
 func (j *jumps) stop() {
 	j.t.Helper()
-	_ = j.serve.Process.Signal(syscall.SIGTERM)
-	if err := j.serve.Wait(); err != nil {
-		j.t.Errorf("it ended with %v\n%s", err, j.log.b.String())
+	_ = j.cmd.Process.Signal(syscall.SIGTERM)
+	if err := j.cmd.Wait(); err != nil {
+		j.t.Errorf("it ended with %v\n%s", err, j.log.text())
 	}
 }
 
-func (j *jumps) snapshot() (s engine.Snapshot) {
+func (j *jumps) status() (s engine.Snapshot) {
 	j.t.Helper()
 	if err := json.Unmarshal([]byte(j.run("status", "--json")), &s); err != nil {
 		j.t.Fatal(err)
@@ -289,8 +257,7 @@ func (j *jumps) snapshot() (s engine.Snapshot) {
 // run runs a verb, by the same clock, and returns what it says.
 func (j *jumps) run(args ...string) string {
 	j.t.Helper()
-	c := exec.Command("keywheel", append(args, "--config", filepath.Join(j.dir, "keywheel.toml"), "--socket", j.socket)...)
-	c.Env = j.env
+	c := j.command(j.t.Context(), append(args, "--config", j.config, "--socket", j.socket)...)
 	var wrong strings.Builder
 	c.Stderr = &wrong
 	out, err := c.Output()
@@ -310,7 +277,7 @@ func (j *jumps) ask(service string) {
 		method, path, body = http.MethodGet, "/repos/o/r", ""
 	}
 	begun := time.Now()
-	status, text := ask(context.Background(), method, j.base+"/"+service+path, body)
+	status, text := ask(context.Background(), method, j.url("/"+service+path), body)
 	if took := time.Since(begun); status != http.StatusOK || took > 30*time.Second {
 		j.t.Errorf("at %v a client of %s saw %d %s after %s", j.now(), service, status, text, took)
 	}
@@ -333,7 +300,7 @@ func (j *jumps) askInVain() {
 
 // post sends a stream's request of a sort, nil if that was not answered.
 func (j *jumps) post(service, sort string) *http.Response {
-	req, err := http.NewRequest(http.MethodPost, j.base+"/"+service+"/v1/chat/completions", strings.NewReader(`{"model":"gpt-4o","stream":true,"messages":[]}`))
+	req, err := http.NewRequest(http.MethodPost, j.url("/"+service+"/v1/chat/completions"), strings.NewReader(`{"model":"gpt-4o","stream":true,"messages":[]}`))
 	if err != nil {
 		panic(err)
 	}
@@ -473,7 +440,7 @@ type sums struct{ requests, tokens, used int64 }
 
 func (j *jumps) books() (b sums) {
 	j.t.Helper()
-	for _, k := range j.snapshot().Keys {
+	for _, k := range j.status().Keys {
 		b.requests += k.Requests
 		b.tokens += k.InputTokens
 	}
@@ -496,23 +463,19 @@ func (j *jumps) asked() (sum int) {
 }
 
 // attach is the monitor, in a terminal.
-func (j *jumps) attach() *shown {
-	c := exec.Command("keywheel", "attach", "--socket", j.socket)
-	c.Env = j.env
-	s := inTerminal(j.t, c)
+func (j *jumps) attach() *screen {
+	s := inTerminal(j.t, j.command(j.t.Context(), "attach", "--socket", j.socket), 160, 40)
 	s.until(j.t, `Services \d+`)
 	return s
 }
 
 // showsTime waits until the screen shows what is so at a time.
-func (s *shown) showsTime(t *testing.T, now time.Time) {
+func (s *screen) showsTime(t *testing.T, now time.Time) {
 	t.Helper()
 	if !s.shows("live ("+now.UTC().Format("15:04")+"|"+now.UTC().Add(time.Minute).Format("15:04")+")", 2*time.Minute) {
 		t.Error("the screen stands still")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if text := s.term.String(); negative.MatchString(text) {
+	if text := s.text(); negative.MatchString(text) {
 		t.Errorf("%s is negative:\n%s", negative.FindString(text), text)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -39,25 +38,8 @@ func TestKilled(t *testing.T) {
 	k := &killed{t: t, disabled: map[string]bool{}, rng: rand.New(rand.NewPCG(1, 2))}
 	up := httptest.NewServer(k)
 	defer up.Close()
-	dir, err := os.MkdirTemp("", "kw") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	const keys = 6 // the last is never disabled
-	var toml strings.Builder
-	fmt.Fprintf(&toml, "listen = \"127.0.0.1:0\"\njournal = \"kw.db\"\n[providers.up]\nkind = \"openai\"\nbase_url = \"%s/v1\"\n", up.URL)
-	for i := range keys {
-		fmt.Fprintf(&toml, "[keys.k%d]\nprovider = \"up\"\nsecret = \"env:KEY_%d\"\n", i, i)
-	}
-	toml.WriteString("[services.ui]\nkeys = [\"k0\", \"k1\", \"k2\", \"k3\", \"k4\", \"k5\"]\n")
-	if err := os.WriteFile(filepath.Join(dir, "keywheel.toml"), []byte(toml.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	k.dir = dir
-	for i := range keys {
-		k.env = append(k.env, fmt.Sprintf("KEY_%d=sk-test-not-a-key-%d", i, i))
-	}
+	k.program = newProgram(t)
+	k.configure(t, up.URL, 6) // the last is never disabled
 	for round := range kills {
 		k.round(round)
 	}
@@ -68,7 +50,7 @@ func TestKilled(t *testing.T) {
 	if stray, home := k.stray.Load(), k.home.Load(); stray > 0 || home < int64(kills) {
 		t.Errorf("%d requests for a file went out with another key than its own, %d with that", stray, home)
 	}
-	db, err := sql.Open("sqlite", filepath.Join(dir, "kw.db"))
+	db, err := sql.Open("sqlite", filepath.Join(k.dir, "kw.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,9 +62,8 @@ func TestKilled(t *testing.T) {
 }
 
 type killed struct {
+	*program
 	t   *testing.T
-	dir string
-	env []string
 	rng *rand.Rand
 	// disabled is what the operator was told of each key; unsure are the keys of
 	// actions that nobody answered, or that the disk was too slow for.
@@ -157,22 +138,10 @@ func (k *killed) uploads() int {
 // round starts the program, looks at how it stands, keeps it busy and kills it.
 func (k *killed) round(round int) {
 	t, ctx := k.t, k.t.Context()
-	socket := filepath.Join(k.dir, "kw.sock")
-	c := exec.CommandContext(ctx, "keywheel", "serve", "--config", filepath.Join(k.dir, "keywheel.toml"), "--socket", socket)
-	c.Env = append([]string{"HOME=" + k.dir, "PATH=" + os.Getenv("PATH")}, k.env...)
-	log := &notes{}
-	c.Stderr = log
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer c.Wait()
-	defer c.Process.Kill()
-	log.await(t, "listening")
-	client := control.NewClient(socket)
-	s, err := client.Snapshot(ctx)
-	if err != nil {
-		t.Fatalf("round %d: %v", round, err)
-	}
+	k.serve(t)
+	c, client := k.cmd, k.client
+	defer kill(c)
+	s := k.snapshot(t)
 	for _, key := range s.Keys {
 		switch is := key.State == engine.Disabled; {
 		case k.unsure[key.Name]:
@@ -182,7 +151,7 @@ func (k *killed) round(round int) {
 		}
 	}
 	k.unsure, k.dead = map[string]bool{}, false
-	base := "http://" + s.Proxy.Listen + "/ui/v1"
+	base := k.url("/ui/v1")
 	if status := chatOnce(ctx, base); status != http.StatusOK {
 		t.Fatalf("round %d: the first request was answered %d", round, status)
 	}

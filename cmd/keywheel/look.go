@@ -4,7 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
 
 	"keywheel/engine"
 	"keywheel/engine/config"
@@ -55,6 +59,14 @@ func serviceOf(s engine.Snapshot, name string) *engine.ServiceStatus {
 	}
 	return nil
 }
+
+// jsonFlag is the flag of a verb that has a JSON form.
+func jsonFlag(c *cobra.Command, asJSON *bool) {
+	c.Flags().BoolVar(asJSON, "json", false, "as JSON, stable and versioned")
+}
+
+// columns aligns what is written with tabs between, once it is flushed.
+func columns(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
 // printJSON prints a verb's JSON form.
 func printJSON(v any) error {

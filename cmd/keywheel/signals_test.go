@@ -7,9 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,14 +16,13 @@ import (
 	"time"
 
 	"keywheel/engine"
-	"keywheel/engine/control"
 )
 
 // real is the real program, started again and again on one config and journal,
 // before an upstream that counts what it is asked.
 type real struct {
+	*program
 	t    *testing.T
-	dir  string
 	up   *httptest.Server
 	held chan struct{} // open while an upstream's stream shall not end
 	// answer is what upstream says instead, where it is set.
@@ -34,38 +31,17 @@ type real struct {
 	mu   sync.Mutex
 	seen map[string]int // by the client's id
 
-	*exec.Cmd
-	log    *notes
-	client *control.Client
-	base   string
-	asked  atomic.Int64
+	asked atomic.Int64
 }
 
 func newReal(t *testing.T, keys int) *real {
-	dir, err := os.MkdirTemp("", "kw") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &real{t: t, dir: dir, seen: map[string]int{}, held: make(chan struct{})}
+	r := &real{program: newProgram(t), t: t, seen: map[string]int{}, held: make(chan struct{})}
 	r.up = httptest.NewServer(r)
 	t.Cleanup(func() {
 		r.up.CloseClientConnections()
 		r.up.Close()
-		_ = os.RemoveAll(dir)
 	})
-	var toml, names strings.Builder
-	fmt.Fprintf(&toml, "listen = \"127.0.0.1:0\"\njournal = \"kw.db\"\n[providers.up]\nkind = \"openai\"\nbase_url = \"%s/v1\"\n", r.up.URL)
-	for i := range keys {
-		fmt.Fprintf(&toml, "[keys.k%d]\nprovider = \"up\"\nsecret = \"file:key%d\"\n", i, i)
-		fmt.Fprintf(&names, "\"k%d\",", i)
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint("key", i)), fmt.Appendf(nil, "sk-test-not-a-key-%d", i), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	fmt.Fprintf(&toml, "[services.ui]\nkeys = [%s]\n", names.String())
-	if err := os.WriteFile(filepath.Join(dir, "keywheel.toml"), []byte(toml.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	r.configure(t, r.up.URL, keys)
 	return r
 }
 
@@ -105,26 +81,8 @@ func (r *real) times(id string) int {
 	return r.seen[id]
 }
 
-// start starts it, by a shell that runs first what is given.
-func (r *real) start(first string) {
-	r.t.Helper()
-	socket := filepath.Join(r.dir, "kw.sock")
-	r.Cmd = exec.Command("sh", "-c", first+` exec keywheel serve --config "$0" --socket "$1"`, filepath.Join(r.dir, "keywheel.toml"), socket)
-	r.Env = []string{"HOME=" + r.dir, "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}
-	r.log = &notes{}
-	r.Stderr = r.log
-	if err := r.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { _ = r.Process.Kill() })
-	r.log.await(r.t, "listening")
-	r.client = control.NewClient(socket)
-	s, err := r.client.Snapshot(r.t.Context())
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.base = "http://" + s.Proxy.Listen + "/ui/v1/chat/completions"
-}
+// chat is where chats are asked for.
+func (r *real) chat() string { return r.url("/ui/v1/chat/completions") }
 
 // The views of a client.
 const (
@@ -139,7 +97,7 @@ const (
 // ask sends a request and says what its client sees.
 func (r *real) ask(client *http.Client, sort string) (id, view string) {
 	id = fmt.Sprintf("%s-%d", sort, r.asked.Add(1))
-	req, err := http.NewRequest(http.MethodPost, r.base, strings.NewReader(`{"model":"gpt-4o","stream":`+fmt.Sprint(sort != "chat")+`,"messages":[{"role":"user","content":"hi"}]}`))
+	req, err := http.NewRequest(http.MethodPost, r.chat(), strings.NewReader(`{"model":"gpt-4o","stream":`+fmt.Sprint(sort != "chat")+`,"messages":[{"role":"user","content":"hi"}]}`))
 	if err != nil {
 		return id, err.Error()
 	}
@@ -178,7 +136,7 @@ func TestSignals(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	r := newReal(t, 2)
 	for round, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGTERM} {
-		r.start("")
+		r.serve(t)
 		if before, killed := r.requests(), round == 3; before != r.upstreamCalls() && !killed {
 			t.Errorf("round %d: %d requests are remembered, upstream was asked %d", round, before, r.upstreamCalls())
 		} else if killed { // what was under way is not known
@@ -188,12 +146,10 @@ func TestSignals(t *testing.T) {
 			r.mu.Unlock()
 		}
 		views := r.load(rng, end)
-		err := r.Wait()
+		err := r.cmd.Wait()
 		var how *exec.ExitError
 		if killed := errors.As(err, &how) && how.Sys().(syscall.WaitStatus).Signaled(); killed != (end == syscall.SIGKILL) || !killed && err != nil {
-			r.log.mu.Lock()
-			t.Errorf("round %d: after %v it ended with %v\n%s", round, end, err, r.log.b.String())
-			r.log.mu.Unlock()
+			t.Errorf("round %d: after %v it ended with %v\n%s", round, end, err, r.log.text())
 		}
 		if end != syscall.SIGKILL {
 			r.log.await(t, "stopped")
@@ -249,12 +205,12 @@ func (r *real) load(rng *rand.Rand, end syscall.Signal) map[string]int {
 		if s == end {
 			time.Sleep(time.Duration(rng.IntN(int(2 * time.Millisecond))))
 		}
-		if err := r.Process.Signal(s); err != nil {
+		if err := r.cmd.Process.Signal(s); err != nil {
 			r.t.Error(err)
 		}
 		if s == syscall.SIGSTOP { // as when the machine sleeps
 			time.Sleep(time.Duration(rng.IntN(int(100 * time.Millisecond))))
-			if err := r.Process.Signal(syscall.SIGCONT); err != nil {
+			if err := r.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 				r.t.Error(err)
 			}
 		}
@@ -265,11 +221,7 @@ func (r *real) load(rng *rand.Rand, end syscall.Signal) map[string]int {
 
 // requests is how often keys were asked, as the program remembers.
 func (r *real) requests() (n int) {
-	s, err := r.client.Snapshot(r.t.Context())
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, k := range s.Keys {
+	for _, k := range r.snapshot(r.t).Keys {
 		n += int(k.Requests)
 	}
 	return n
@@ -300,7 +252,7 @@ func (b begins) RoundTrip(req *http.Request) (*http.Response, error) {
 func TestASecondSignalEndsItAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newReal(t, 1)
-	r.start("")
+	r.serve(t)
 	begun, views := make(chan struct{}), make(chan string, 1)
 	go func() {
 		_, view := r.ask(&http.Client{Transport: begins{begun}}, "stream-held")
@@ -308,13 +260,13 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 	}()
 	<-begun
 	for _, text := range []string{"draining", ""} {
-		if err := r.Process.Signal(syscall.SIGTERM); err != nil {
+		if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
 		r.log.await(t, text)
 	}
 	var how *exec.ExitError
-	if err := r.Wait(); !errors.As(err, &how) || !how.Sys().(syscall.WaitStatus).Signaled() {
+	if err := r.cmd.Wait(); !errors.As(err, &how) || !how.Sys().(syscall.WaitStatus).Signaled() {
 		t.Errorf("it ended with %v", err)
 	}
 	if view := <-views; view != cutView {
@@ -330,7 +282,8 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	r := newReal(t, 2)
-	r.start("ulimit -n 64;")
+	r.first = "ulimit -n 64;"
+	r.serve(t)
 	before := r.requests() // and the socket has its connection
 	const crowd = 100
 	views := make(chan string, crowd)
@@ -365,10 +318,7 @@ func TestOutOfDescriptors(t *testing.T) {
 			t.Errorf("afterwards %s got %s", id, view)
 		}
 	}
-	s, err := r.client.Snapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := r.snapshot(t)
 	if len(s.Incidents) > 0 || s.Proxy.InFlight > 0 || s.Journal.Error != "" {
 		t.Errorf("afterwards: %+v %+v %+v", s.Incidents, s.Proxy, s.Journal)
 	}

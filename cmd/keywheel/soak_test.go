@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,7 +21,6 @@ import (
 	"github.com/tidwall/gjson"
 
 	"keywheel/engine"
-	"keywheel/engine/control"
 	"keywheel/engine/secret"
 	"keywheel/engine/sim"
 )
@@ -50,12 +48,10 @@ func TestSoak(t *testing.T) {
 
 // soak is the program, its provider and what both saw.
 type soak struct {
+	*program
 	up      *sim.Upstream
 	fronts  [2]*httptest.Server // before it: HTTP/1.1, and HTTP/2 over TLS
-	dir     string
-	base    string
-	control *control.Client
-	client  *http.Client
+	clients *http.Client
 	keys    []string
 	// calls counts what reached the provider, by the key's secret. One in
 	// faulty of those is not answered as it should be; 0 is none.
@@ -69,23 +65,17 @@ type soak struct {
 }
 
 func newSoak(t *testing.T) *soak {
-	dir, err := os.MkdirTemp("", "kw") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &soak{dir: dir, calls: map[string]*atomic.Int64{}}
-	s.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 5 * time.Minute}
+	s := &soak{program: newProgram(t), calls: map[string]*atomic.Int64{}}
+	s.clients = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 5 * time.Minute}
 	var keys []sim.Key
 	for i := range 8 {
 		k := sim.Key{Name: fmt.Sprintf("k%d", i), Account: fmt.Sprintf("a%d", i/2), Secret: secret.New(fmt.Sprintf("sk-test-not-a-key-%d", i)),
 			Latency: sim.Latency{Median: 4 * time.Millisecond, Max: 20 * time.Millisecond}}
 		s.keys, keys = append(s.keys, k.Name), append(keys, k)
 		s.calls["Bearer "+k.Secret.Reveal()] = &atomic.Int64{}
-		if err := os.WriteFile(filepath.Join(dir, k.Name), []byte(k.Secret.Reveal()), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(s.dir, k.Name), k.Secret.Reveal())
 	}
+	var err error
 	if s.up, err = sim.NewUpstream("openai", sim.Options{Seed: 1, Models: []string{"gpt-4o"}}, keys...); err != nil {
 		t.Fatal(err)
 	}
@@ -96,11 +86,9 @@ func newSoak(t *testing.T) *soak {
 		t.Cleanup(f.Close)
 	}
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.fronts[1].Certificate().Raw})
-	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), ca, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.control, _ = serveIn(t, dir, s.toml("round-robin"))
-	s.base = "http://" + s.snapshot(t).Proxy.Listen + "/ui/v1"
+	write(t, filepath.Join(s.dir, "ca.pem"), string(ca))
+	write(t, s.config, s.toml("round-robin"))
+	s.serve(t)
 	return s
 }
 
@@ -194,13 +182,13 @@ func (s *soak) ask(ctx context.Context, body string, leaveAfter int) {
 // do sends a request, counts what becomes of it, and returns what came. A
 // client that leaves does so after so many bytes.
 func (s *soak) do(ctx context.Context, method, path, kind, body string, leaveAfter int) string {
-	req, err := http.NewRequestWithContext(ctx, method, s.base+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, s.url("/ui/v1"+path), strings.NewReader(body))
 	if err != nil {
 		panic(err)
 	}
 	req.Header.Set("Content-Type", kind)
 	s.sent.Add(1)
-	res, err := s.client.Do(req)
+	res, err := s.clients.Do(req)
 	if err != nil {
 		s.broken.Add(1)
 		return ""
@@ -309,13 +297,13 @@ func (s *soak) storm(t *testing.T, long time.Duration) {
 	every(500*time.Millisecond, func() {
 		key := name()
 		s.up.Restore(key)
-		_, _ = s.control.Do(t.Context(), engine.Action{Verb: engine.VerbLift, Key: key}) // revoked stands until a person acts
+		_, _ = s.client.Do(t.Context(), engine.Action{Verb: engine.VerbLift, Key: key}) // revoked stands until a person acts
 	})
 	every(200*time.Millisecond, func() {
 		verbs := []engine.Verb{engine.VerbDisable, engine.VerbEnable, engine.VerbEnable, engine.VerbRotate, engine.VerbPin, engine.VerbUnpin,
 			engine.VerbDrain, engine.VerbEnable, engine.VerbFail, engine.VerbLift, engine.VerbUndo}
 		a := engine.Action{Verb: verbs[rand.IntN(len(verbs))], Service: "ui", Key: name(), ForS: 1}
-		if _, err := s.control.Do(t.Context(), a); err == nil {
+		if _, err := s.client.Do(t.Context(), a); err == nil {
 			s.actions.Add(1)
 		}
 	})
@@ -324,7 +312,7 @@ func (s *soak) storm(t *testing.T, long time.Duration) {
 		if rand.IntN(4) == 0 {
 			text = "this is [no TOML"
 		}
-		if err := os.WriteFile(filepath.Join(s.dir, "keywheel.toml"), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 			t.Error(err)
 		}
 		s.reloads.Add(1)
@@ -338,30 +326,19 @@ func (s *soak) storm(t *testing.T, long time.Duration) {
 	s.up.SetOutage(0)
 	s.up.SetSlow(1)
 	s.up.CutStreams(0)
-	if err := os.WriteFile(filepath.Join(s.dir, "keywheel.toml"), []byte(s.toml("round-robin")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, _ = s.control.Do(t.Context(), engine.Action{Verb: engine.VerbUnpin, Service: "ui"})
+	write(t, s.config, s.toml("round-robin"))
+	_, _ = s.client.Do(t.Context(), engine.Action{Verb: engine.VerbUnpin, Service: "ui"})
 	for _, key := range s.keys {
 		s.up.Restore(key)
 		for _, verb := range []engine.Verb{engine.VerbEnable, engine.VerbLift} { // a revoked key waits for a person
-			_, _ = s.control.Do(t.Context(), engine.Action{Verb: verb, Key: key})
+			_, _ = s.client.Do(t.Context(), engine.Action{Verb: verb, Key: key})
 		}
 	}
 }
 
-func (s *soak) snapshot(t *testing.T) engine.Snapshot {
-	t.Helper()
-	snap, err := s.control.Snapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return snap
-}
-
 func (s *soak) system(t *testing.T) engine.SystemStatus {
 	t.Helper()
-	st, err := s.control.System(t.Context())
+	st, err := s.client.System(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -414,9 +391,7 @@ func (s *soak) balance(t *testing.T) {
 
 // used is how many requests the journal has.
 func (s *soak) used(t *testing.T) (sum int64) {
-	c := exec.CommandContext(t.Context(), "keywheel", "usage", "--by", "key", "--json", "--config", filepath.Join(s.dir, "keywheel.toml"), "--socket", filepath.Join(s.dir, "kw.sock"))
-	c.Env = plainEnv(s.dir)
-	out, err := c.Output()
+	out, err := s.command(t.Context(), "usage", "--by", "key", "--json", "--config", s.config, "--socket", s.socket).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -430,7 +405,7 @@ func (s *soak) used(t *testing.T) (sum int64) {
 // its connections have ended; of the heap, what its rings and books may hold, and
 // where each of the files is that were made.
 func (s *soak) rest(t *testing.T, before engine.SystemStatus) {
-	s.client.CloseIdleConnections()
+	s.clients.CloseIdleConnections()
 	for _, f := range s.fronts {
 		f.Config.SetKeepAlivesEnabled(false)
 	}

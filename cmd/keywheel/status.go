@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,7 +52,7 @@ func statusCommand(f *flags) *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, stable and versioned")
+	jsonFlag(c, &asJSON)
 	c.Flags().BoolVar(&health, "health", false, "no tables: exit code 0 while every required service can serve, else 1, like /healthz")
 	return c
 }
@@ -130,7 +129,7 @@ func printStatus(w io.Writer, s engine.Snapshot) error {
 
 func printTables(w io.Writer, s engine.Snapshot) error {
 	printNotes(w, s)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := columns(w)
 	fmt.Fprintln(t, "SERVICE\tHEALTH\tKEY IN USE\tKEYS\tREQUESTS\tFAILED\tLAST ROTATION")
 	for _, sv := range s.Services {
 		health := sv.Health

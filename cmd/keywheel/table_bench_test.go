@@ -19,12 +19,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
-
-	"keywheel/engine/control"
 	"keywheel/engine/proxy"
 )
 
@@ -327,7 +325,7 @@ func startBare(b *testing.B, up upstream) *rival {
 		b.Fatal(err)
 	}
 	addr, err := bufio.NewReader(out).ReadString('\n')
-	r := &rival{pid: c.Process.Pid, addr: strings.TrimSpace(addr), stop: sync.OnceFunc(func() { _ = c.Process.Kill(); _ = c.Wait() })}
+	r := &rival{pid: c.Process.Pid, addr: strings.TrimSpace(addr), stop: func() { kill(c) }}
 	b.Cleanup(r.stop)
 	if err != nil {
 		b.Fatal(err)
@@ -370,47 +368,23 @@ func (p *copyBuffers) Put(b []byte) { p.Pool.Put((*[32 << 10]byte)(b)) }
 
 // startKeywheel starts the real program with its screen.
 func startKeywheel(b *testing.B, up upstream, services, keys int) *rival {
-	dir, err := os.MkdirTemp("", "kw") // a socket's path must be short
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p := newProgram(b)
 	var toml strings.Builder
 	fmt.Fprintf(&toml, "listen = \"127.0.0.1:0\"\njournal = \"kw.db\"\n[providers.up]\nkind = \"openai\"\nbase_url = \"%s/v1\"\n", up.url)
 	if up.ca != "" {
 		fmt.Fprintf(&toml, "ca_file = %q\n", up.ca)
 	}
 	of := make([][]string, services)
-	env := []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm-256color", "LANG=C.UTF-8"}
 	for i := range keys {
-		env = append(env, fmt.Sprintf("KEY_%d=sk-test-not-a-key-%d", i, i))
+		p.env = append(p.env, fmt.Sprintf("KEY_%d=sk-test-not-a-key-%d", i, i))
 		fmt.Fprintf(&toml, "[keys.k%d]\nprovider = \"up\"\nsecret = \"env:KEY_%d\"\nlimits = { rpm = 100_000_000, tpm = 1_000_000_000_000 }\n", i, i)
 		of[i%services] = append(of[i%services], fmt.Sprintf("%q", fmt.Sprintf("k%d", i)))
 	}
 	for i, list := range of {
 		fmt.Fprintf(&toml, "[services.s%d]\nkeys = [%s]\n", i, strings.Join(list, ", "))
 	}
-	config, socket := filepath.Join(dir, "keywheel.toml"), filepath.Join(dir, "kw.sock")
-	if err := os.WriteFile(config, []byte(toml.String()), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	c := exec.Command("keywheel", "--config", config, "--socket", socket)
-	c.Env = env
-	f, err := pty.StartWithSize(c, &pty.Winsize{Cols: 120, Rows: 36})
-	if err != nil {
-		b.Fatal(err)
-	}
-	var screen sync.WaitGroup
-	screen.Go(func() { _, _ = io.Copy(io.Discard, f) })
-	r := &rival{pid: c.Process.Pid, stop: sync.OnceFunc(func() { _ = c.Process.Kill(); _ = c.Wait(); _ = f.Close(); screen.Wait() })}
-	b.Cleanup(r.stop)
-	for range 500 {
-		if s, err := control.NewClient(socket).Snapshot(b.Context()); err == nil {
-			r.addr = s.Proxy.Listen
-			return r
-		}
-		<-time.After(20 * time.Millisecond)
-	}
-	b.Fatal("it never listened")
-	return nil
+	write(b, p.config, toml.String())
+	s := unseen(b, p.command(b.Context(), "--config", p.config, "--socket", p.socket))
+	p.awaitAnswer(b)
+	return &rival{pid: s.cmd.Process.Pid, addr: p.addr, stop: func() { s.end(syscall.SIGKILL) }}
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +48,7 @@ func (f *flags) test(ctx context.Context, names []string, tell func(engine.KeyTe
 // printTests prints a table of what was said.
 func printTests(list []engine.KeyTest) error {
 	slices.SortFunc(list, func(a, b engine.KeyTest) int { return strings.Compare(a.Key, b.Key) })
-	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	t := columns(os.Stdout)
 	fmt.Fprintln(t, "KEY\tPROVIDER\tSAYS\tTOOK\tANSWER")
 	well := true
 	for _, k := range list {

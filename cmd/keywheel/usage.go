@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,7 +65,7 @@ journal, whether or not keywheel is running.`,
 	}
 	c.Flags().StringSliceVar(&by, "by", []string{journal.ByService}, strings.Join(usageDimensions, ", ")+"; several with commas between")
 	c.Flags().Var(&since, "since", "since when: 90m, 24h, 7d ago")
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, stable and versioned")
+	jsonFlag(c, &asJSON)
 	c.Flags().BoolVar(&asCSV, "csv", false, "as CSV, for a spreadsheet")
 	return c
 }
@@ -165,7 +164,7 @@ func (u *usage) print(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "nothing was used since %s\n", u.Since.Local().Format(time.DateTime))
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := columns(w)
 	fmt.Fprintln(t, strings.ToUpper(strings.Join(u.By, "\t"))+"\tCOST\tLAST HOUR\tREQUESTS\tFAILED\tLIMITED\tINPUT\tOUTPUT\tCACHED\tLAST FAILURE")
 	line := func(names []string, used, lately journal.Usage, last string) {
 		for i, n := range names {

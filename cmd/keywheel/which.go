@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
@@ -37,14 +36,14 @@ func whichCommand(f *flags) *cobra.Command {
 			if asJSON {
 				return printJSON(whichAnswer{1, from, keys})
 			}
-			t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+			t := columns(os.Stdout)
 			for _, k := range keys {
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", named(k.Name, k.Fingerprint), k.State, k.Provider, orDash(strings.Join(k.Services, ", ")), k.Reason)
 			}
 			return t.Flush()
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, stable and versioned")
+	jsonFlag(c, &asJSON)
 	return c
 }
 

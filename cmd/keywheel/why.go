@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,12 +44,12 @@ func whyCommand(f *flags) *cobra.Command {
 			return printWhy(os.Stdout, w)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, stable and versioned")
+	jsonFlag(c, &asJSON)
 	return c
 }
 
 func printWhy(w io.Writer, why control.Why) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := columns(w)
 	say := func(label, format string, args ...any) {
 		if text := strings.TrimSpace(fmt.Sprintf(format, args...)); text != "" {
 			fmt.Fprintf(t, "%s\t%s\n", label, text)

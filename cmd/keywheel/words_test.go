@@ -8,17 +8,11 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 	"unicode"
-
-	"github.com/charmbracelet/x/vt"
-	"github.com/creack/pty"
 )
 
 // hostile are names of models, and words of an upstream, that would do something
@@ -64,7 +58,7 @@ func TestWordsFromOutside(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"id": says, "model": says, "choices": []any{map[string]any{"message": map[string]string{"content": says}, "finish_reason": says}},
 			"usage": map[string]int{"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}})
 	}
-	file, err := os.OpenFile(filepath.Join(r.dir, "keywheel.toml"), os.O_APPEND|os.O_WRONLY, 0)
+	file, err := os.OpenFile(r.config, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,11 +66,11 @@ func TestWordsFromOutside(t *testing.T) {
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r.start("")
+	r.serve(t)
 	for _, user := range []string{"", "model", "code"} {
 		for _, word := range hostile {
 			body, _ := json.Marshal(map[string]any{"model": word, "user": user, "messages": []any{}})
-			res, err := http.Post(r.base, "application/json", bytes.NewReader(bytes.ReplaceAll(body, []byte(`\ufffd\ufffd`), []byte("\xff\xfe"))))
+			res, err := http.Post(r.chat(), "application/json", bytes.NewReader(bytes.ReplaceAll(body, []byte(`\ufffd\ufffd`), []byte("\xff\xfe"))))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,15 +83,15 @@ func TestWordsFromOutside(t *testing.T) {
 	}
 	verbs := []string{"usage --by model", "usage --by service,key,model,account", "usage --by model --csv", "usage --by key,account --csv", "usage --by model --json", "map --wide", "map --format csv --wide",
 		"map --format json", "map --format flow --wide", "events", "events --json", "check", "check --json"}
-	running := " --socket " + filepath.Join(r.dir, "kw.sock")
+	running := " --socket " + r.socket
 	for _, v := range append(verbs, "status", "status --json", "why k0", "why k0 --json", "why ui") {
 		r.says(v + running)
 	}
 	r.screens()
-	if err := r.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	_ = r.Wait()
+	_ = r.cmd.Wait()
 	rows := 0
 	for _, v := range verbs { // from the journal
 		rows = max(rows, strings.Count(r.says(v), "\n"))
@@ -105,9 +99,8 @@ func TestWordsFromOutside(t *testing.T) {
 	if rows < 2*len(hostile)/3 {
 		t.Errorf("at most %d lines of %d words", rows, len(hostile))
 	}
-	r.log.mu.Lock()
-	defer r.log.mu.Unlock()
-	if what := does(r.log.b.String()); what != "" || !strings.Contains(r.log.b.String(), "SUM(1)") {
+	log := r.log.text()
+	if what := does(log); what != "" || !strings.Contains(log, "SUM(1)") {
 		t.Errorf("the log: %s", what)
 	}
 }
@@ -115,8 +108,7 @@ func TestWordsFromOutside(t *testing.T) {
 // says runs a verb and looks at what it says.
 func (r *real) says(verb string) string {
 	r.t.Helper()
-	c := exec.Command("keywheel", append(strings.Fields(verb), "--config", filepath.Join(r.dir, "keywheel.toml"))...)
-	c.Env = r.Env
+	c := r.command(r.t.Context(), append(strings.Fields(verb), "--config", r.config)...)
 	var told bytes.Buffer
 	c.Stderr = &told
 	out, _ := c.Output()
@@ -162,37 +154,23 @@ func (r *real) says(verb string) string {
 // screens opens the monitor, and looks at what it writes between its own
 // sequences.
 func (r *real) screens() {
-	c := exec.Command("keywheel", "attach", "--socket", filepath.Join(r.dir, "kw.sock"))
-	c.Env = append(r.Env, "TERM=xterm-256color", "LANG=C.UTF-8")
-	f, err := pty.StartWithSize(c, &pty.Winsize{Cols: 160, Rows: 50})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	s := &running{pty: f, term: vt.NewEmulator(160, 50), changed: make(chan struct{})}
-	var raw bytes.Buffer
-	var busy sync.WaitGroup
-	busy.Go(func() { s.watch(io.TeeReader(f, &raw)) })
-	busy.Go(func() { _, _ = io.Copy(f, s.term) })
+	s := inTerminal(r.t, r.command(r.t.Context(), "attach", "--socket", r.socket), 160, 50)
 	s.until(r.t, `Services \d+`)
 	for _, step := range []struct{ keys, shows string }{{"4", `SUM\(1\)`}, {"3", `Timeline`}, {"1", `Services \d+`}} {
 		for try := 0; try < 20 && !s.shows(step.shows, time.Second); try++ {
-			_, _ = io.WriteString(f, step.keys)
+			s.typed(r.t, step.keys)
 		}
 		if !s.shows(step.shows, 2*time.Minute) {
 			r.t.Errorf("after %s the screen did not show %s", step.keys, step.shows)
 		}
 	}
-	_ = c.Process.Signal(syscall.SIGTERM)
-	_ = c.Wait()
-	_ = f.Close()
-	_ = s.term.InputPipe().(io.Closer).Close()
-	busy.Wait()
+	s.end(syscall.SIGTERM)
 	for _, began := range []string{"\x1b]0;owned", "\x1b]52;"} {
-		if strings.Contains(raw.String(), began) {
+		if strings.Contains(s.raw.String(), began) {
 			r.t.Errorf("the terminal was sent %q", began)
 		}
 	}
-	for _, c := range raw.String() {
+	for _, c := range s.raw.String() {
 		if !strings.ContainsRune("\x1b\r\n\b\t\a\x0e\x0f", c) && does(string(c)) != "" { // those are its own
 			r.t.Errorf("the terminal was sent %U", c)
 			break

@@ -1,7 +1,10 @@
 package config
 
 import (
+	"iter"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -254,29 +257,23 @@ func inJSON(v any) bool {
 	case float64:
 		return !math.IsNaN(v) && !math.IsInf(v, 0)
 	case []any:
-		for _, item := range v {
-			if !inJSON(item) {
-				return false
-			}
-		}
-		return true
+		return allInJSON(slices.Values(v))
 	case []map[string]any:
-		for _, item := range v {
-			if !inJSON(item) {
-				return false
-			}
-		}
-		return true
+		return allInJSON(slices.Values(v))
 	case map[string]any:
-		for _, item := range v {
-			if !inJSON(item) {
-				return false
-			}
-		}
-		return true
+		return allInJSON(maps.Values(v))
 	default:
 		return false
 	}
+}
+
+func allInJSON[T any](items iter.Seq[T]) bool {
+	for item := range items {
+		if !inJSON(item) {
+			return false
+		}
+	}
+	return true
 }
 
 // money is an amount in USD for so many.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -99,20 +98,14 @@ func BenchmarkAttach(b *testing.B) {
 		b.Run(map[bool]string{false: "deltas", true: "snapshots"}[whole], func(b *testing.B) {
 			e := crowd(b, 2000)
 			traffic(b, e, 4000)
-			l, err := Listen(filepath.Join(b.TempDir(), "kw.sock"))
-			if err != nil {
-				b.Fatal(err)
-			}
+			c, s := serveSource(b, e, readPatience)
 			var spent time.Duration
-			s := serveTo(l, e, readPatience)
-			defer s.Close()
 			inner := s.http.Handler
 			s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				was := cpu()
 				inner.ServeHTTP(w, r)
 				spent += cpu() - was // the client waits meanwhile
 			})
-			c := NewClient(l.Addr().String())
 			m := &Mirror{client: c, ctx: b.Context()}
 			took, err := m.look()
 			if err != nil {

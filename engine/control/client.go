@@ -141,30 +141,42 @@ func (c *Client) Do(ctx context.Context, a engine.Action) (r engine.Result, err 
 }
 
 func (c *Client) call(ctx context.Context, method, path string, body []byte, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://keywheel"+path, bytes.NewReader(body))
+	res, err := c.send(ctx, &c.http, method, path, body)
 	if err != nil {
 		return err
-	}
-	if c.terminal != "" {
-		req.Header.Set(terminalHeader, c.terminal)
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return c.unreachable(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 256<<20))
 	if err != nil {
 		return c.unreachable(err)
 	}
-	if res.StatusCode != http.StatusOK {
-		return refusal(res, text)
-	}
 	return json.Unmarshal(text, into)
 }
 
+// send sends a request that says whose terminal it comes from. An answer other
+// than 200 is an error.
+func (c *Client) send(ctx context.Context, way *http.Client, method, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://keywheel"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if c.terminal != "" {
+		req.Header.Set(terminalHeader, c.terminal)
+	}
+	res, err := way.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if res.StatusCode != http.StatusOK {
+		defer res.Body.Close()
+		return nil, refusal(res)
+	}
+	return res, nil
+}
+
 // refusal is what an answer other than 200 says.
-func refusal(res *http.Response, text []byte) error {
+func refusal(res *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	var f failure
 	if json.Unmarshal(text, &f) != nil || f.Error == "" {
 		return fmt.Errorf("keywheel answered %s", res.Status)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"keywheel/engine"
 )
@@ -61,17 +62,23 @@ func (s *source) Do(a engine.Action) (engine.Result, error) {
 	return engine.Result{Text: "done", Undoable: true}, nil
 }
 
-func serve(t *testing.T) (*Client, *source, string) {
+// serveSource serves a source over a socket until the test ends.
+func serveSource(t testing.TB, src Source, patience time.Duration) (*Client, *Server) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "dir", "5399.sock")
-	l, err := Listen(path)
+	l, err := Listen(filepath.Join(t.TempDir(), "dir", "5399.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := &source{}
-	s := Serve(l, src)
+	s := serveTo(l, src, patience)
 	t.Cleanup(func() { _ = s.Close() })
-	return NewClient(path), src, path
+	return NewClient(l.Addr().String()), s
+}
+
+func serve(t *testing.T) (*Client, *source, string) {
+	t.Helper()
+	src := &source{}
+	c, _ := serveSource(t, src, readPatience)
+	return c, src, c.Socket()
 }
 
 func TestThereAndBack(t *testing.T) {

@@ -63,13 +63,8 @@ func stageOf(keys int) *stage {
 // staged serves a stage to a mirror that looks when it is told to.
 func staged(t *testing.T, src *stage) (*Mirror, *Server) {
 	t.Helper()
-	l, err := Listen(t.TempDir() + "/kw.sock")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := Serve(l, src)
-	t.Cleanup(func() { _ = s.Close() })
-	return &Mirror{client: NewClient(l.Addr().String()), ctx: t.Context()}, s
+	c, s := serveSource(t, src, readPatience)
+	return &Mirror{client: c, ctx: t.Context()}, s
 }
 
 func look(t *testing.T, m *Mirror) engine.Snapshot {
@@ -244,7 +239,7 @@ func TestWhoIsAtWhichTerminal(t *testing.T) {
 // Two monitors of one user tell each other's actions from their own.
 func TestMonitorsOfOneUserAreTwo(t *testing.T) {
 	t.Parallel()
-	c, _ := serveEngine(t, twoKeys(t), readPatience)
+	c, _ := serveSource(t, twoKeys(t), readPatience)
 	m := map[string]*Mirror{}
 	for _, at := range []string{"pts/1", "pts/2"} {
 		m[at] = &Mirror{client: NewClient(c.Socket()), ctx: t.Context()}

@@ -49,8 +49,7 @@ func (c *Client) Follow(ctx context.Context, after uint64, tell func(News) error
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
-		return refusal(res, text)
+		return refusal(res)
 	}
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, maxEvent)

@@ -45,12 +45,15 @@ type Mirror struct {
 	mark string
 	// requests are those that ended, the newest last.
 	requests []engine.RequestRecord
-	// system is what it told of its process last, at systemAt.
-	system   engine.SystemStatus
-	systemAt time.Time
-	// spent is what it told of its use last, at spentAt.
-	spent   []engine.Spent
-	spentAt time.Time
+	// system is what it told of its process last, spent of its use.
+	system told[engine.SystemStatus]
+	spent  told[[]engine.Spent]
+}
+
+// told is what the instance told last, and when it was asked.
+type told[T any] struct {
+	last T
+	at   time.Time
 }
 
 // NewMirror begins to watch the instance of a client; that it answers is the
@@ -118,42 +121,30 @@ func (m *Mirror) Requests(after uint64) []engine.RequestRecord {
 
 // System is what the instance told of its process, at most two seconds ago
 // while it answers.
-func (m *Mirror) System() engine.SystemStatus {
-	m.mu.Lock()
-	told, fresh := m.system, time.Since(m.systemAt) < lookTime
-	m.mu.Unlock()
-	if fresh {
-		return told
-	}
-	ctx, cancel := context.WithTimeout(m.ctx, lookTime)
-	defer cancel()
-	s, err := m.client.System(ctx)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err == nil {
-		m.system, m.systemAt = s, time.Now()
-	}
-	return m.system
-}
+func (m *Mirror) System() engine.SystemStatus { return askAgain(m, &m.system, m.client.System) }
 
 // Spent is what was used since the instance began, at most two seconds ago
 // while it answers.
-func (m *Mirror) Spent() []engine.Spent {
+func (m *Mirror) Spent() []engine.Spent { return askAgain(m, &m.spent, m.client.Spent) }
+
+// askAgain is what the instance told last; after two seconds it is asked again,
+// whether it answered or not.
+func askAgain[T any](m *Mirror, t *told[T], ask func(context.Context) (T, error)) T {
 	m.mu.Lock()
-	told, fresh := m.spent, time.Since(m.spentAt) < lookTime
+	last, fresh := t.last, time.Since(t.at) < lookTime
 	m.mu.Unlock()
 	if fresh {
-		return told
+		return last
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, lookTime)
 	defer cancel()
-	list, err := m.client.Spent(ctx)
+	now, err := ask(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.spentAt = time.Now(); err == nil {
-		m.spent = list
+	if t.at = time.Now(); err == nil {
+		t.last = now
 	}
-	return m.spent
+	return t.last
 }
 
 // Do asks for an action; the next Snapshot shows what it did.

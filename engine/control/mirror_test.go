@@ -36,7 +36,7 @@ func until(t *testing.T, m *Mirror, what string, ok func(engine.Snapshot) bool) 
 // other does at once.
 func TestMirrorsSeeEachOthersActions(t *testing.T) {
 	t.Parallel()
-	c, _ := serveEngine(t, twoKeys(t), readPatience)
+	c, _ := serveSource(t, twoKeys(t), readPatience)
 	one, two := mirror(t, c, time.Hour), mirror(t, c, time.Hour)
 	disabled := func(key int, want bool) func(engine.Snapshot) bool {
 		return func(s engine.Snapshot) bool {
@@ -67,7 +67,7 @@ func TestMirrorsSeeEachOthersActions(t *testing.T) {
 
 func TestMirrorsNoticeThatTheInstanceGoesAndComes(t *testing.T) {
 	t.Parallel()
-	c, s := serveEngine(t, twoKeys(t), readPatience)
+	c, s := serveSource(t, twoKeys(t), readPatience)
 	one, two := mirror(t, c, freshness), mirror(t, c, freshness)
 	shakeBy(t, one)
 	if err := s.Close(); err != nil {

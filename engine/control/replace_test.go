@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -30,15 +29,8 @@ func (r *replacing) Replace(_ context.Context, key string, s secret.Secret, by s
 
 func TestReplaceThereAndBack(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "5399.sock")
-	l, err := Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	src := &replacing{got: map[string]string{}}
-	s := Serve(l, src)
-	defer s.Close()
-	c := NewClient(path)
+	c, _ := serveSource(t, src, readPatience)
 	var steps []string
 	tell := func(text string) { steps = append(steps, text) }
 	if err := c.Replace(context.Background(), "a", secret.New("sk-test-not-a-key-1"), "somebody else", tell); err != nil {

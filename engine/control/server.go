@@ -177,19 +177,14 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	after, err := afterOf(r)
-	if err != nil {
+	switch {
+	case err != nil:
 		fail(w, http.StatusBadRequest, err)
-		return
-	}
-	if wantsStream(r) {
+	case wantsStream(r):
 		s.stream(w, r, after)
-		return
+	default:
+		replyList(w, s.source.Events(after))
 	}
-	list := s.source.Events(after)
-	if list == nil {
-		list = []engine.Event{}
-	}
-	reply(w, http.StatusOK, list)
 }
 
 func (s *Server) requests(w http.ResponseWriter, r *http.Request) {
@@ -198,11 +193,7 @@ func (s *Server) requests(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err)
 		return
 	}
-	list := s.source.Requests(after)
-	if list == nil {
-		list = []engine.RequestRecord{}
-	}
-	reply(w, http.StatusOK, list)
+	replyList(w, s.source.Requests(after))
 }
 
 // system tells of the process, where the source knows it: an engine by itself
@@ -258,6 +249,14 @@ func reply(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(text, '\n'))
+}
+
+// replyList answers with a list, also where it is empty.
+func replyList[T any](w http.ResponseWriter, list []T) {
+	if list == nil {
+		list = []T{}
+	}
+	reply(w, http.StatusOK, list)
 }
 
 // replyCompressed is an answer of 200 that may be long.

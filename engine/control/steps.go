@@ -2,7 +2,6 @@ package control
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,22 +47,11 @@ func (c *Client) follow(ctx context.Context, path string, ask any, tell func(ste
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://keywheel"+path, bytes.NewReader(body))
+	res, err := c.send(ctx, &c.stream, http.MethodPost, path, body)
 	if err != nil {
 		return err
 	}
-	if c.terminal != "" {
-		req.Header.Set(terminalHeader, c.terminal)
-	}
-	res, err := c.stream.Do(req)
-	if err != nil {
-		return c.unreachable(err)
-	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
-		return refusal(res, text)
-	}
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		var st step

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -44,19 +43,6 @@ func shake(t testing.TB, e *engine.Engine, n int) {
 	}
 }
 
-// serveEngine serves an engine over a socket.
-func serveEngine(t *testing.T, e *engine.Engine, patience time.Duration) (*Client, *Server) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "5399.sock")
-	l, err := Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := serveTo(l, e, patience)
-	t.Cleanup(func() { _ = s.Close() })
-	return NewClient(path), s
-}
-
 var errEnough = errors.New("enough")
 
 // follow collects n messages of a stream.
@@ -77,7 +63,7 @@ func follow(t *testing.T, c *Client, after uint64, n int) (list []News) {
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	e := twoKeys(t)
-	c, s := serveEngine(t, e, readPatience)
+	c, s := serveSource(t, e, readPatience)
 	shake(t, e, 3)
 	for i, news := range follow(t, c, 0, 3) {
 		if news.Gap != "" || news.Event.Seq != uint64(i+1) || news.Event.Kind != engine.EventOperator {
@@ -108,7 +94,7 @@ func TestFollow(t *testing.T) {
 func TestFollowSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	e := twoKeys(t)
-	c, _ := serveEngine(t, e, readPatience)
+	c, _ := serveSource(t, e, readPatience)
 	shake(t, e, 2100) // the engine remembers 2000
 	for _, r := range []struct {
 		after uint64
@@ -149,7 +135,7 @@ func TestLastEventIDWins(t *testing.T) {
 func TestWhoDoesNotReadIsCut(t *testing.T) {
 	t.Parallel()
 	e := twoKeys(t)
-	c, s := serveEngine(t, e, 20*time.Millisecond)
+	c, s := serveSource(t, e, 20*time.Millisecond)
 	conn, err := net.Dial("unix", c.Socket())
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +161,7 @@ func TestWhoDoesNotReadIsCut(t *testing.T) {
 func TestTooManyStreams(t *testing.T) {
 	t.Parallel()
 	e := twoKeys(t)
-	c, s := serveEngine(t, e, readPatience)
+	c, s := serveSource(t, e, readPatience)
 	for range maxStreams {
 		s.streams <- struct{}{}
 	}

@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -34,15 +33,8 @@ func (s *testable) Spent() []engine.Spent {
 
 func TestKeysAreTestedOverTheSocket(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "5399.sock")
-	l, err := Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	src := &testable{}
-	s := Serve(l, src)
-	defer s.Close()
-	c := NewClient(path)
+	c, _ := serveSource(t, src, readPatience)
 	var got []engine.KeyTest
 	tell := func(k engine.KeyTest) { got = append(got, k) }
 	if err := c.Test(context.Background(), []string{"a", "b"}, "somebody else", tell); err != nil {

@@ -153,9 +153,7 @@ var groq = dialect{
 		noRoute: func(c *call) answer {
 			return openaiError(404, "invalid_request_error", "unknown_url", "Unknown request URL: "+c.r.Method+" "+c.r.URL.Path+". Please check the URL for typos, or see the docs at https://console.groq.com/docs/")(c)
 		},
-		noModel: func(c *call) answer {
-			return openaiError(404, "invalid_request_error", "model_not_found", "The model `"+c.model+"` does not exist or you do not have access to it.")(c)
-		},
+		noModel: openaiNoModel,
 		badBody: func(c *call) answer {
 			if gjson.ValidBytes(c.body) {
 				return openaiError(400, "invalid_request_error", "", "property 'model' is missing")(c)

@@ -64,9 +64,7 @@ var openai = dialect{
 		noRoute: func(c *call) answer {
 			return openaiError(404, "invalid_request_error", "", "Invalid URL ("+c.r.Method+" "+c.r.URL.Path+")")(c)
 		},
-		noModel: func(c *call) answer {
-			return openaiError(404, "invalid_request_error", "model_not_found", "The model `"+c.model+"` does not exist or you do not have access to it.")(c)
-		},
+		noModel: openaiNoModel,
 		badBody: func(c *call) answer {
 			if gjson.ValidBytes(c.body) {
 				return openaiError(400, "invalid_request_error", "", "you must provide a model parameter")(c)
@@ -74,6 +72,11 @@ var openai = dialect{
 			return openaiError(400, "invalid_request_error", "", "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)")(c)
 		},
 	},
+}
+
+// openaiNoModel is said of a model that there is not, and not only by OpenAI.
+func openaiNoModel(c *call) answer {
+	return openaiError(404, "invalid_request_error", "model_not_found", "The model `"+c.model+"` does not exist or you do not have access to it.")(c)
 }
 
 // openaiError is OpenAI's error body; an empty code is null.
