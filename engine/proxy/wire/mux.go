@@ -55,20 +55,19 @@ type mux struct {
 	some   chan struct{} // there is something in out; closed with the connection
 	woken  []*stream     // to be woken by the one that reads
 
-	writing sync.Mutex // held by the one who writes; taken before mu, or tried
-	spare   []byte     // the next out
-	until   time.Time  // when a write must have ended
+	until time.Time // when a write must have ended, for the one who writes
 
-	mu      sync.Mutex
-	out     []byte
-	unread  int                // bytes of requests that are not answered
-	owed    int                // answers to pings and settings that are in out
-	streams map[uint32]*stream // that are open
-	booked  int                // how many are open or about to be
-	next    uint32             // the next one's number
-	encoder *hpack.Encoder
-	block   bytes.Buffer // of the encoder
-	waiting []*stream    // uploads that have no room, first come first
+	mu         sync.Mutex
+	out, spare []byte             // spare is the next out
+	writing    bool               // somebody writes what was in out
+	unread     int                // bytes of requests that are not answered
+	owed       int                // answers to pings and settings that are in out
+	streams    map[uint32]*stream // that are open
+	booked     int                // how many are open or about to be
+	next       uint32             // the next one's number
+	encoder    *hpack.Encoder
+	block      bytes.Buffer // of the encoder
+	waiting    []*stream    // uploads that have no room, first come first
 	// What the host allows: streams at a time, bytes in a frame, bytes to a new
 	// stream, bytes to all.
 	most          int
@@ -191,15 +190,12 @@ func (m *mux) wasUsed() bool {
 func (m *mux) open(s *stream, head []hpack.HeaderField, text []byte, whole bool) (rest []byte, err error) {
 	m.mu.Lock()
 	rest, err = m.enter(s, head, text, whole)
-	writes := err == nil && m.unread <= sure && m.writing.TryLock()
-	if err == nil && !writes {
+	if err == nil && m.unread <= sure && !m.writing {
+		m.writeOut()
+	} else {
 		m.flush()
 	}
 	m.mu.Unlock()
-	if writes {
-		m.writeOut()
-		m.writing.Unlock()
-	}
 	return rest, err
 }
 
@@ -281,9 +277,10 @@ func (m *mux) feed() {
 	m.waiting = still
 }
 
-// flush has what is in out written. The caller holds the lock.
+// flush has what is in out written, by who writes already or by the goroutine that
+// does. The caller holds the lock.
 func (m *mux) flush() {
-	if m.ended == nil {
+	if m.ended == nil && !m.writing {
 		wake(m.some)
 	}
 }
@@ -300,22 +297,24 @@ func wake(c chan struct{}) {
 func (m *mux) write() {
 	for range m.some {
 		runtime.Gosched() // who is about to send something does so first
-		m.writing.Lock()
-		m.writeOut()
-		m.writing.Unlock()
+		m.mu.Lock()
+		if !m.writing {
+			m.writeOut()
+		}
+		m.mu.Unlock()
 	}
 }
 
-// writeOut writes what is in out. The caller holds writing.
+// writeOut writes what is in out. The caller holds the lock, which is released
+// meanwhile.
 func (m *mux) writeOut() {
-	m.mu.Lock()
 	out := m.out
-	m.out, m.owed = m.spare[:0], 0
-	m.feed()
-	m.mu.Unlock()
-	if m.spare = out; len(out) == 0 {
+	if len(out) == 0 || m.failed != nil {
 		return
 	}
+	m.out, m.spare, m.owed, m.writing = m.spare[:0], nil, 0, true
+	m.feed()
+	m.mu.Unlock()
 	if d := m.t.base.ResponseHeaderTimeout; d > 0 && time.Until(m.until) < d-d/16 {
 		m.until = time.Now().Add(d)
 		_ = m.net.SetWriteDeadline(m.until)
@@ -323,8 +322,13 @@ func (m *mux) writeOut() {
 	if _, err := m.net.Write(out); err != nil {
 		m.breaks(err)
 	}
-	if cap(out) > 2*roomy {
-		m.spare = nil
+	m.mu.Lock()
+	m.writing = false
+	if cap(out) <= 2*roomy {
+		m.spare = out
+	}
+	if len(m.out) > 0 {
+		m.flush()
 	}
 }
 
