@@ -806,6 +806,32 @@ func TestOverHTTP2Silence(t *testing.T) {
 	}
 }
 
+// What a host speaks is found out anew after it was down: it may come back as one
+// that speaks HTTP/2, and nothing else.
+func TestAHostThatComesBackSpeakingAnotherProtocol(t *testing.T) {
+	t.Parallel()
+	base, addr := secure(), ""
+	base.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}
+	rt := New(base)
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0", "HTTP/1.1"} {
+		up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+		up.EnableHTTP2 = protocol == "HTTP/2.0"
+		up.StartTLS()
+		addr = up.Listener.Addr().String()
+		req, _ := http.NewRequest("GET", "https://host.test/", nil)
+		if got, err := ask(rt, req); err != nil || got.body != protocol {
+			t.Errorf("%s: %+v, %v", protocol, got, err)
+		}
+		rt.CloseIdleConnections()
+		up.Close()
+		if _, err := ask(rt, req); err == nil {
+			t.Error("nobody listens, and it was served")
+		}
+	}
+}
+
 // TestFindingOut: many who ask at once of a host that is not known find out
 // together, whatever it speaks, and each has the answer or the error.
 func TestFindingOut(t *testing.T) {
