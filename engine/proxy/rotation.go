@@ -248,6 +248,7 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		return s.lost(ctx, r, lease, err)
 	}
 	t.redactor.header(res.Header)
+	t.redactor.header(res.Trailer) // what is announced
 	a := &answerBody{ReadCloser: res.Body, lease: lease, parent: ctx, idle: s.timeouts.Idle, end: o.end, answer: res, redactor: t.redactor}
 	answer := provider.Answer{Method: o.method, Path: r.Path, Model: r.Model, Status: res.StatusCode, Header: res.Header}
 	v := engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: res.StatusCode}}
@@ -457,6 +458,7 @@ func readError(res *http.Response, r *redactor) []byte {
 	raw, err := io.ReadAll(io.LimitReader(body, maxErrorBody))
 	late.Stop()
 	_ = body.Close()
+	r.header(res.Trailer)
 	text, decoded, whole := decode(raw, strings.Join(res.Header["Content-Encoding"], ","))
 	if decoded {
 		delete(res.Header, "Content-Encoding")
