@@ -336,10 +336,11 @@ func TestRepeats(t *testing.T) {
 	}{
 		{"refused once", "POST", false, 1, refuse, 2, true},
 		{"refused twice", "POST", false, 2, refuse, 3, true},
-		{"refused always", "POST", false, 9, refuse, 3, false},
+		{"refused always", "POST", false, 9, refuse, mostRefused, false},
 		{"refused, once only", "POST", true, 1, refuse, 1, false},
 		{"not looked at", "POST", false, 1, leave, 2, true},
-		{"never looked at", "POST", false, 9, leave, 3, false},
+		{"not looked at for long", "POST", false, 5, leave, 6, true},
+		{"never looked at", "POST", false, 9, leave, mostRefused, false},
 		{"gone", "POST", false, 1, func(p *peer, _ uint32) { _ = p.Close() }, 1, false},
 		{"gone, asked for something", "GET", false, 1, func(p *peer, _ uint32) { _ = p.Close() }, 2, true},
 		{"told too much room", "GET", false, 1, func(p *peer, s uint32) { _ = p.WriteWindowUpdate(s, 1<<31-1) }, 1, false}, // net/http hangs
