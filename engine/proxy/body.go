@@ -165,13 +165,17 @@ func (b *body) fill(r io.Reader, want int64) error {
 	return nil
 }
 
-// whole notes that the body is complete, and checks that it is as long as said.
+// whole notes that the body is complete, checks that it is as long as said, and
+// gives back the room that it does not need.
 func (b *body) whole() error {
 	if b.length >= 0 && b.size != b.length {
 		b.drop()
 		return io.ErrUnexpectedEOF
 	}
 	b.length = b.size
+	needed := b.size - int64(len(b.mem)) // in the file
+	b.budget.left.Add(b.taken - needed)
+	b.taken = needed
 	return nil
 }
 

@@ -125,6 +125,27 @@ func TestABodyTooLargeToKeepPassesAsItIs(t *testing.T) {
 	}
 }
 
+// Of a body whose length is not said room is kept for the longest. What it does
+// not need is there for others once it has been read.
+func TestABodyKeepsOnlyTheRoomThatItNeeds(t *testing.T) {
+	t.Parallel()
+	const all = 64 << 20
+	for _, size := range []int{0, 100, inMemory, inMemory + 1, 3 << 20} {
+		room := &budget{}
+		room.left.Store(all)
+		kept, err := keep(io.NopCloser(strings.NewReader(strings.Repeat("x", size))), -1, 8<<20, room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if taken := all - room.left.Load(); taken != int64(max(size-inMemory, 0)) {
+			t.Errorf("%d bytes take %d beyond memory", size, taken)
+		}
+		if kept.drop(); room.left.Load() != all {
+			t.Errorf("%d bytes leave %d of %d", size, room.left.Load(), all)
+		}
+	}
+}
+
 // A large chat goes on in the conversation that it began as a small one, and to
 // the account that has what it names.
 func TestALargeBodysNames(t *testing.T) {

@@ -279,12 +279,17 @@ func unescaped(text []byte) (b byte, size int) {
 // entities are the names that HTML has for what a key may hold.
 var entities = map[string]byte{"amp": '&', "lt": '<', "gt": '>', "quot": '"', "apos": '\''}
 
-// header is [redactor.text] for a head or a trailer.
+// header is [redactor.text] for a head or a trailer. A field is dropped whose name
+// has the secret in it, all of it: parts are in names that mean no harm.
 func (r *redactor) header(h http.Header) {
 	if len(r.secret) == 0 {
 		return
 	}
-	for _, values := range h {
+	for name, values := range h {
+		if at, _ := r.next([]byte(name), 0); at >= 0 && strings.Contains(strings.ToLower(name), strings.ToLower(string(r.secret))) {
+			delete(h, name)
+			continue
+		}
 		for i, v := range values {
 			if at, _ := r.next([]byte(v), 0); at >= 0 || strings.IndexByte(v, '%') >= 0 || strings.IndexByte(v, '\\') >= 0 || strings.IndexByte(v, '*') >= 0 {
 				values[i] = r.words(v)

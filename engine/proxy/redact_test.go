@@ -152,6 +152,27 @@ func BenchmarkRedact(b *testing.B) {
 	}
 }
 
+func TestNoFieldIsNamedByAKey(t *testing.T) {
+	t.Parallel()
+	const word = "sk-test-9Qw7Er5Ty3Ui1Op"
+	up := func(w http.ResponseWriter, status int) {
+		w.Header()["x-"+word] = []string{"1"}
+		w.Header()["Trailer"] = []string{"X-End-" + word}
+		w.Header().Set("X-Sk-Test-Id", "7")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "{}")
+		w.Header().Set("X-End-"+word, "1")
+		w.Header().Set(http.TrailerPrefix+"Y-End-"+word, "1")
+	}
+	for _, status := range []int{200, 400} {
+		r := newRig(t, "openai", 1, func(w http.ResponseWriter, _ *http.Request) { up(w, status) }, func(c *engine.Config, _ *Options) { c.Keys[0].Secret = secret.New(word) })
+		res, _ := r.ask("POST", "/svc/v1/chat/completions", chatBody)
+		if all := strings.ToLower(fmt.Sprint(res.Header, res.Trailer)); strings.Contains(all, strings.ToLower(word)) || res.Header.Get("X-Sk-Test-Id") != "7" {
+			t.Errorf("%d: %s", res.StatusCode, all)
+		}
+	}
+}
+
 func TestNoKeyComesBackInAnyForm(t *testing.T) {
 	t.Parallel()
 	const odd = "sk-test-not/a+key="
@@ -238,7 +259,7 @@ func TestNoKeyComesBackInAnyForm(t *testing.T) {
 				all += text
 			}
 			for _, part := range []string{odd, odd[:6], url.QueryEscape(odd)} {
-				if strings.Contains(all, part) {
+				if strings.Contains(strings.ToLower(all), strings.ToLower(part)) {
 					t.Errorf("%q came out: %.400s", part, all)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -248,6 +249,7 @@ func (s *sender) attempt(ctx context.Context, r *engine.Request, o *outgoing, le
 		return s.lost(ctx, r, lease, err)
 	}
 	t.redactor.header(res.Header)
+	t.redactor.header(res.Trailer) // what is announced
 	a := &answerBody{ReadCloser: res.Body, lease: lease, parent: ctx, idle: s.timeouts.Idle, end: o.end, answer: res, redactor: t.redactor}
 	answer := provider.Answer{Method: o.method, Path: r.Path, Model: r.Model, Status: res.StatusCode, Header: res.Header}
 	v := engine.Verdict{Kind: engine.OK, Evidence: engine.Evidence{Status: res.StatusCode}}
@@ -362,6 +364,9 @@ func lostWords(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var timeout interface{ Timeout() bool }
+	var elsewhere x509.HostnameError
+	var stranger x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.Is(err, errSilent):
 		return errSilent.Error()
@@ -371,6 +376,16 @@ func lostWords(err error) string {
 		return "its name could not be looked up"
 	case errors.Is(err, errRefusing), errors.Is(err, wire.ErrRefused), errors.Is(err, context.Canceled): // by bodyless
 		return errRefusing.Error()
+	case errors.As(err, &stranger):
+		return "its certificate is not trusted (ca_file says who vouches for it)"
+	case errors.As(err, &elsewhere):
+		return "its certificate is another host's"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "its certificate has expired, or is not valid yet"
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return "the proxy at proxy_url could not be reached"
+	case errors.Is(err, wire.ErrBrokenOff):
+		return "it broke the request off"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -457,6 +472,7 @@ func readError(res *http.Response, r *redactor) []byte {
 	raw, err := io.ReadAll(io.LimitReader(body, maxErrorBody))
 	late.Stop()
 	_ = body.Close()
+	r.header(res.Trailer)
 	text, decoded, whole := decode(raw, strings.Join(res.Header["Content-Encoding"], ","))
 	if decoded {
 		delete(res.Header, "Content-Encoding")

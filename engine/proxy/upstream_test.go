@@ -1,13 +1,18 @@
 package proxy
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"keywheel/engine"
@@ -55,9 +60,22 @@ func TestHTTP2Upstream(t *testing.T) {
 	}
 }
 
-func TestARefusalIsCalledSo(t *testing.T) {
-	if got := lostWords(fmt.Errorf("asked three times: %w", wire.ErrRefused)); got != errRefusing.Error() {
-		t.Errorf("a host that refuses streams: %s", got)
+// What a person can mend is called what it is.
+func TestWhyThereIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		errRefusing.Error(): fmt.Errorf("asked three times: %w", wire.ErrRefused),
+		"its certificate is not trusted (ca_file says who vouches for it)": &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}},
+		"its certificate is another host's":                                &tls.CertificateVerificationError{Err: x509.HostnameError{Host: "a.test"}},
+		"its certificate has expired, or is not valid yet":                 &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}},
+		"TLS failed": errors.New("tls: no application protocol"),
+		"the proxy at proxy_url could not be reached": &net.OpError{Op: "proxyconnect", Err: syscall.ECONNREFUSED},
+		"connection refused":                          &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
+		"it broke the request off":                    fmt.Errorf("%w: INTERNAL_ERROR", wire.ErrBrokenOff),
+	} {
+		if got := lostWords(err); got != want {
+			t.Errorf("%v: %s", err, got)
+		}
 	}
 }
 
@@ -65,7 +83,7 @@ func TestAnUpstreamNobodyVouchesFor(t *testing.T) {
 	t.Parallel()
 	url := secureRig(t, false, func(http.ResponseWriter, *http.Request) { t.Error("a key went to a host nobody vouches for") })
 	r := &rig{t: t, url: url}
-	if res, text := r.ask("POST", "/svc/v1/chat/completions", chatBody); res.StatusCode != 502 || !strings.Contains(text, "TLS failed") {
+	if res, text := r.ask("POST", "/svc/v1/chat/completions", chatBody); res.StatusCode != 502 || !strings.Contains(text, "its certificate is not trusted") {
 		t.Errorf("%d %s", res.StatusCode, text)
 	}
 }

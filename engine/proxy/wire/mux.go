@@ -98,6 +98,10 @@ var (
 // ErrRefused says that the host would not even look at a request, again and again.
 var ErrRefused = errors.New("the host refuses streams")
 
+// ErrBrokenOff says that the host ended one request over HTTP/2 without a whole
+// answer.
+var ErrBrokenOff = errors.New("the host broke it off")
+
 // lateError is of a host that takes too long.
 type lateError string
 

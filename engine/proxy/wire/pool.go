@@ -241,10 +241,14 @@ func (t *Transport) close(which func(*conn) bool) {
 	}
 }
 
-// dial makes a connection for HTTP/1.1.
+// dial makes a connection for HTTP/1.1. A host for which that fails may come back
+// speaking HTTP/2, and nothing else: what it speaks is then found out anew.
 func (t *Transport) dial(ctx context.Context, h host) (line, error) {
 	c, err := t.connect(ctx, h, []string{"http/1.1"})
 	if err != nil {
+		t.mu.Lock()
+		t.pool(h).plain = false
+		t.mu.Unlock()
 		return nil, err
 	}
 	c.begin()

@@ -510,8 +510,8 @@ func pipe(t *testing.T, h http.HandlerFunc) net.Conn {
 	s := &Server{Server: &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: log.New(io.Discard, "", 0)}}
 	client, server := net.Pipe()
 	f := &front{Listener: nobody{}, s: s, odd: make(chan accepted), done: make(chan struct{})}
-	go f.serve(server)
 	var served sync.WaitGroup
+	served.Go(func() { f.serve(server) })
 	served.Go(func() { _ = s.Server.Serve(f) })
 	t.Cleanup(func() {
 		_ = s.Close()

@@ -394,7 +394,7 @@ func (s *stream) broken(code http2.ErrCode) {
 	case code == http2.ErrCodeRefusedStream && s.answer == nil:
 		s.fail(fmt.Errorf("%w: %v", ErrRefused, code), refused)
 	default:
-		s.fail(fmt.Errorf("the host broke it off: %v", code), part)
+		s.fail(fmt.Errorf("%w: %v", ErrBrokenOff, code), part)
 	}
 }
 

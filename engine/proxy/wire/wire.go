@@ -21,6 +21,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -113,9 +114,16 @@ func plainHost(s string) bool {
 	return s != ""
 }
 
-// mostShared is how often a request is sent on connections that are shared: the
-// next one may have been used, too, and be no better.
-const mostShared = 3
+const (
+	// mostShared is how often a request is sent on connections that are shared: the
+	// next one may have been used, too, and be no better. mostRefused is how often
+	// where the host did not look at it.
+	mostShared, mostRefused = 3, 6
+	// breather is up to how long who was refused twice waits; each time after that
+	// it is twice as much. All whom a host turns away at once would else meet again
+	// on its next connection, and be too many there.
+	breather = 40 * time.Millisecond
+)
 
 // send sends the request, and again when a connection that had been used before
 // turns out to be of no use, or the host does not even look at it.
@@ -137,10 +145,17 @@ func (t *Transport) send(req *http.Request, h host) (*http.Response, error) {
 		}
 		if _, shared := c.(*mux); shared {
 			tries++
-			used = tries < mostShared && (used || lost == refused)
+			used = tries < mostShared && used || tries < mostRefused && lost == refused
 		}
 		if !used || !again(req, lost) {
 			return nil, err
+		}
+		if tries > 1 && lost == refused {
+			select {
+			case <-time.After(rand.N(breather << (tries - 2))):
+			case <-req.Context().Done():
+				return nil, context.Cause(req.Context())
+			}
 		}
 		if body != nil && body != http.NoBody {
 			if body, err = req.GetBody(); err != nil {
