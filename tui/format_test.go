@@ -141,6 +141,10 @@ func TestPool(t *testing.T) {
 	shared := func(account string) func(*engine.KeyStatus) {
 		return func(k *engine.KeyStatus) { k.Account, k.Limits[0].Scope = account, "account" }
 	}
+	spent := held(engine.Exhausted, engine.QuotaExhausted, "", 0, nil)
+	paced := func(k *engine.KeyStatus) {
+		k.Limits = append(k.Limits, engine.LimitStatus{Unit: "requests", Per: "1m", Amount: 60, Remaining: 40, Scope: "key", Source: "config"})
+	}
 	for _, tc := range []struct {
 		name              string
 		keys              []engine.KeyStatus
@@ -153,6 +157,8 @@ func TestPool(t *testing.T) {
 		{"one secret under two names counts once", []engine.KeyStatus{key("a", "p", "1", limited(100, 50, 1)), key("b", "p", "1", limited(100, 50, 1))}, 100, 50, true, false, 50 * time.Minute},
 		{"a dead key gives nothing", []engine.KeyStatus{key("a", "p", "1", limited(100, 50, 1)), key("b", "p", "2", limited(100, 100, 0), held(engine.Revoked, engine.InvalidKey, "", 0, nil))}, 100, 50, true, false, 50 * time.Minute},
 		{"a key without the limit cannot run out", []engine.KeyStatus{key("a", "p", "1", limited(100, 50, 1)), key("b", "p", "2")}, 100, 50, false, true, 0},
+		{"a limit that only a spent key has is no limit of the rest", []engine.KeyStatus{key("a", "p", "1", limited(100, 0, 0), paced, spent), key("b", "p", "2", paced)}, 120, 80, false, false, 0},
+		{"nothing left is nothing left", []engine.KeyStatus{key("a", "p", "1", limited(100, 0, 0), spent)}, 100, 0, true, false, 0},
 		{"lasts", []engine.KeyStatus{key("a", "p", "1", limited(1e6, 5e5, 1))}, 1e6, 5e5, false, false, 500000 * time.Minute},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -162,6 +162,9 @@ func poolOf(keys []*engine.KeyStatus, own []engine.LimitStatus, without map[stri
 				limited++
 			}
 		}
+		if limited == 0 && usable > 0 {
+			continue // who has it is out of it, or down, and the others serve
+		}
 		p.open = limited < usable
 		p.settle(now)
 		if best == nil || p.tighter(best) {
