@@ -428,7 +428,7 @@ func (m *mux) handle(f http2.Frame) error {
 	case *http2.PushPromiseFrame:
 		return http2.ConnectionError(http2.ErrCodeProtocol)
 	case *http2.DataFrame:
-		if err := m.take(int64(f.Length)); err != nil {
+		if err := m.receive(int64(f.Length)); err != nil {
 			return err
 		}
 	case *http2.MetaHeadersFrame, *http2.RSTStreamFrame:
@@ -527,8 +527,8 @@ func (m *mux) widen(s *stream, f *http2.WindowUpdateFrame) error {
 	return nil
 }
 
-// take counts what came for the streams, and lets as much more come.
-func (m *mux) take(n int64) error {
+// receive counts what came for the streams, and lets as much more come.
+func (m *mux) receive(n int64) error {
 	if m.inflow -= n; m.inflow < 0 {
 		return http2.ConnectionError(http2.ErrCodeFlowControl)
 	}
