@@ -36,6 +36,9 @@ func TestClockJumps(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for real seconds")
 	}
+	if !clock.Works() {
+		t.Skip("the kernel lets nobody stand in for its clock")
+	}
 	t.Parallel()
 	j := newJumps(t)
 	j.set(0)

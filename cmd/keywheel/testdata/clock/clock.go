@@ -19,6 +19,10 @@ import (
 // Env names the variable that names the file, for the program to be started.
 const Env = "KEYWHEEL_TEST_CLOCK"
 
+// Works reports whether the kernel has a function that can be stood in for: some
+// sandboxes' have none.
+func Works() bool { return vdso != 0 }
+
 // Set sets the clock of all programs that have the file, at once and while they
 // run, so far off from the machine's.
 func Set(file string, off time.Duration) error {
@@ -54,7 +58,7 @@ func entry() uintptr
 
 func init() {
 	name := os.Getenv(Env)
-	if name == "" {
+	if name == "" || !Works() {
 		return
 	}
 	f, err := os.Open(name)
