@@ -285,7 +285,7 @@ func TestFramesReadAsByTransport(t *testing.T) {
 				base := secure()
 				ours := New(secure())
 				for i, rt := range []http.RoundTripper{base, ours} {
-					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					req, _ := http.NewRequestWithContext(ctx, method, url, nil)
 					if method == "POST" {
 						req, _ = http.NewRequestWithContext(ctx, method, url, strings.NewReader("prompt"))
