@@ -546,24 +546,7 @@ func TestOverHTTP2ClosingABodyEndsItsRead(t *testing.T) {
 		p.next()
 	})
 	rt := New(secure())
-	req, _ := http.NewRequest("GET", url, nil)
-	res, err := rt.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := make([]byte, 3)
-	if _, err := io.ReadFull(res.Body, got); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error)
-	go func() { _, err := res.Body.Read(got); ended <- err }()
-	_ = res.Body.Close()
-	if err := <-ended; err == nil || err == io.EOF {
-		t.Errorf("half an answer looked whole: %v", err)
-	}
-	if _, err := res.Body.Read(got); err == nil || err == io.EOF {
-		t.Errorf("after Close: %v", err)
-	}
+	closeWhileReading(t, rt, url)
 	nothingOpen(t, rt)
 }
 

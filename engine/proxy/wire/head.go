@@ -8,6 +8,9 @@ import (
 	"net/textproto"
 	"slices"
 	"strconv"
+	"strings"
+
+	"golang.org/x/net/http2/hpack"
 )
 
 // ownFields are written by wire itself, from what the request says elsewhere.
@@ -113,4 +116,47 @@ var tokens = func() (t [256]bool) {
 		t[c] = true
 	}
 	return t
+}()
+
+// headOf makes the head of a request, as it goes over HTTP/2.
+func headOf(head []hpack.HeaderField, r *http.Request) ([]hpack.HeaderField, error) {
+	method, target, err := startOf(r)
+	if err != nil {
+		return nil, err
+	}
+	head = append(head, hpack.HeaderField{Name: ":authority", Value: cmp.Or(r.Host, r.URL.Host)}, hpack.HeaderField{Name: ":method", Value: method},
+		hpack.HeaderField{Name: ":path", Value: target}, hpack.HeaderField{Name: ":scheme", Value: r.URL.Scheme})
+	err = eachField(r, method, func(name, value string) {
+		switch name {
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Upgrade":
+			return // of HTTP/1.1
+		}
+		lower := lowered[name]
+		if lower == "" {
+			lower = strings.ToLower(name)
+		}
+		head = append(head, hpack.HeaderField{Name: lower, Value: value, Sensitive: isSecret(lower)})
+	})
+	return head, err
+}
+
+// isSecret reports whether a field may hold a secret: no table on the way keeps it.
+func isSecret(name string) bool {
+	for _, part := range [...]string{"auth", "key", "token", "cookie", "secret"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// lowered are the names of fields that many requests have, as HTTP/2 writes them.
+var lowered = func() map[string]string {
+	all := map[string]string{}
+	for _, name := range [...]string{"Accept", "Accept-Encoding", "Accept-Language", "Anthropic-Beta", "Anthropic-Version", "Api-Key", "Authorization", "Content-Encoding", "Content-Length", "Content-Type",
+		"Idempotency-Key", "Openai-Beta", "Openai-Organization", "Openai-Project", "User-Agent", "X-Api-Key", "X-Goog-Api-Key", "X-Stainless-Arch", "X-Stainless-Async", "X-Stainless-Lang",
+		"X-Stainless-Os", "X-Stainless-Package-Version", "X-Stainless-Read-Timeout", "X-Stainless-Retry-Count", "X-Stainless-Runtime", "X-Stainless-Runtime-Version"} {
+		all[name] = strings.ToLower(name)
+	}
+	return all
 }()

@@ -510,8 +510,14 @@ func TestClosingABodyEndsItsRead(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel")
 		_, _ = io.Copy(io.Discard, br)
 	})
+	closeWhileReading(t, New(tuned()), url)
+}
+
+// closeWhileReading closes the body of an answer of which three bytes come.
+func closeWhileReading(t *testing.T, rt http.RoundTripper, url string) {
+	t.Helper()
 	req, _ := http.NewRequest("GET", url, nil)
-	res, err := New(tuned()).RoundTrip(req)
+	res, err := rt.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
